@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+/// What one channel or connection may hold, carry and wait for.
+///
+/// The sender is refused before it writes, the receiver before it allocates; each refusal is a
+/// [`LimitExceeded`](crate::LimitExceeded) with the number.
+///
+/// ```
+/// use unix_ipc::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.message_bytes = 1 << 20;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest message, in bytes: 64 MiB. Lengths are sent as 32 bits, so more than
+    /// `u32::MAX` counts as `u32::MAX`.
+    pub message_bytes: usize,
+    /// The most descriptors in one message: 253, which is also the most the kernel allows
+    /// (`SCM_MAX_FD`, unix(7)).
+    pub descriptors: usize,
+    /// The deepest nesting of a value that is decoded, in levels: 256. An `Option<Box<Node>>` is two.
+    pub nesting: usize,
+    /// The most long messages that a plain channel's receiver holds half received: 64.
+    pub unfinished_messages: usize,
+    /// The most calls of one client, its clones included, that wait for their replies: 4096.
+    pub calls_in_flight: usize,
+    /// The most bytes of replies that came and that nobody has taken yet: 256 MiB. Above it no
+    /// call is begun until some are taken.
+    pub unread_reply_bytes: usize,
+    /// The most bytes of replies that wait in a server until a slow client reads: 256 MiB. Above
+    /// it the client is hung up on.
+    pub queued_reply_bytes: usize,
+    /// The longest time for a peer to introduce itself: 10 seconds.
+    pub handshake: Duration,
+    /// The spare socket pairs that a spawned child gets, for [`channel`](crate::channel()) after it
+    /// has given up `socketpair`: 4. Each costs the child two descriptors.
+    pub spare_pairs: usize,
+}
+
+impl Limits {
+    /// The message limit as the wire has it.
+    pub(crate) fn message_bytes(&self) -> u64 {
+        u64::try_from(self.message_bytes).unwrap_or(u64::MAX).min(u64::from(u32::MAX))
+    }
+
+    /// The descriptor limit under the kernel's.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.descriptors.min(KERNEL_DESCRIPTORS)
+    }
+}
+
+/// `SCM_MAX_FD` of the kernel: more in one message is EINVAL.
+pub(crate) const KERNEL_DESCRIPTORS: usize = 253;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 << 20,
+            descriptors: KERNEL_DESCRIPTORS,
+            nesting: 256,
+            unfinished_messages: 64,
+            calls_in_flight: 4096,
+            unread_reply_bytes: 256 << 20,
+            queued_reply_bytes: 256 << 20,
+            handshake: Duration::from_secs(10),
+            spare_pairs: 4,
+        }
+    }
+}
