@@ -1,0 +1,153 @@
+use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, DeserializeSeed};
+
+use super::deserializer::Input;
+use super::serializer::Output;
+use super::table::Scope;
+use super::{Arrived, Attachments, DecodeError, EncodeError};
+use crate::Limits;
+
+/// The bytes and the attachments of one message.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    bytes: Vec<u8>,
+    attachments: Attachments,
+}
+
+impl Encoder {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a value. Values put one after another are the bytes of a tuple of them.
+    ///
+    /// After an error the message is as it was before.
+    pub(crate) fn put<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        let (bytes, attached) = (self.bytes.len(), self.attachments.len());
+        let scope = Scope::encoding(std::mem::take(&mut self.attachments));
+        let result = value.serialize(Output::new(&mut self.bytes));
+        self.attachments = scope.attached();
+        if result.is_err() {
+            self.bytes.truncate(bytes);
+            self.attachments.truncate(attached);
+        }
+        result
+    }
+
+    pub(crate) fn finish(self) -> (Vec<u8>, Attachments) {
+        (self.bytes, self.attachments)
+    }
+}
+
+/// Decodes a message that is one value of a type, and nothing else.
+pub(crate) fn decode<T: DeserializeOwned>(
+    bytes: &[u8],
+    arrived: Arrived,
+    limits: &Limits,
+) -> Result<T, DecodeError> {
+    decode_with(bytes, arrived, limits, PhantomData)
+}
+
+/// Decodes a message that is one value of what a seed makes.
+///
+/// All of the bytes and all of the descriptors have to be part of it. What was not taken is closed.
+pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
+    bytes: &'de [u8],
+    arrived: Arrived,
+    limits: &Limits,
+    seed: S,
+) -> Result<S::Value, DecodeError> {
+    let mut input = Input::new(bytes, limits);
+    let scope = Scope::decoding(arrived, limits);
+    let value = seed.deserialize(&mut input);
+    let (surplus, refusal) = scope.taken();
+    match (value, refusal) {
+        (Ok(value), _) => {
+            input.finish()?;
+            if surplus > 0 {
+                return Err(DecodeError::SurplusDescriptors { count: surplus });
+            }
+            Ok(value)
+        }
+        (Err(DecodeError::Value(_)), Some(refusal)) => Err(refusal.into()),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// The index of the variant, where the bytes are those of an enum.
+pub(crate) fn variant(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk().copied().map(u32::from_le_bytes)
+}
+
+/// Makes the bytes of an enum those of another variant with the same fields.
+///
+/// `false`, and nothing done, where they are too few to be an enum's.
+pub(crate) fn set_variant(bytes: &mut [u8], index: u32) -> bool {
+    let Some(place) = bytes.first_chunk_mut() else { return false };
+    *place = index.to_le_bytes();
+    true
+}
+
+/// Serialises a value into bytes and descriptors, for those who bring their own transport.
+///
+/// The descriptors are the caller's: a handle in a value that is given away is taken out of it, one in a
+/// value that is lent, or that is shared with others, is duplicated. The order matters to
+/// [`deserialize`].
+///
+/// # Errors
+///
+/// [`EncodeError::Value`] is the value's own, [`EncodeError::Descriptor`] that a descriptor could not
+/// be duplicated. The value is dropped, and with it what it owned.
+///
+/// # Examples
+///
+/// ```
+/// use std::fs::File;
+/// use std::io::Read;
+/// use unix_ipc::{Handle, deserialize, serialize};
+///
+/// let file = Handle::from(File::open("/proc/self/comm")?);
+/// let (bytes, descriptors) = serialize(("name", file))?;
+///
+/// let (what, file): (String, Handle<File>) = deserialize(&bytes, descriptors)?;
+/// let mut name = String::new();
+/// file.into_inner().read_to_string(&mut name)?;
+/// assert_eq!(what, "name");
+/// assert!(!name.is_empty());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn serialize(value: impl Serialize) -> Result<(Vec<u8>, Vec<OwnedFd>), EncodeError> {
+    let mut encoder = Encoder::new();
+    encoder.put(&value)?;
+    // What the value alone had is then the message's alone.
+    drop(value);
+    let (bytes, attachments) = encoder.finish();
+    let descriptors = attachments.into_descriptors().map_err(EncodeError::Descriptor)?;
+    Ok((bytes, descriptors))
+}
+
+/// Deserialises what [`serialize`] made, under the usual [`Limits`].
+///
+/// The bytes may come from anybody: none of them makes this panic, overflow the stack or allocate
+/// more than they are worth. Descriptors that are not part of the value are closed.
+///
+/// # Errors
+///
+/// A [`DecodeError`] where bytes and descriptors are not exactly one value of the type.
+///
+/// # Examples
+///
+/// ```
+/// use unix_ipc::{DecodeError, deserialize, serialize};
+///
+/// let (bytes, descriptors) = serialize("four")?;
+/// assert_eq!(deserialize::<String>(&bytes, descriptors), Ok("four".to_owned()));
+/// assert_eq!(deserialize::<u64>(&bytes, Vec::new()), Err(DecodeError::Trailing { count: 4 }));
+/// # Ok::<(), unix_ipc::EncodeError>(())
+/// ```
+pub fn deserialize<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<T, DecodeError> {
+    decode(bytes, Arrived { descriptors, reply: None }, &Limits::default())
+}

@@ -1,0 +1,25 @@
+//! Values to bytes and descriptors, and back.
+//!
+//! `format` writes single numbers and blocks through bincode, `serializer` and `deserializer` lay
+//! serde's data model over it and refuse what hostile bytes ask for, `bytes` makes blocks of byte
+//! strings, and `table` takes what cannot be bytes.
+
+mod attachments;
+mod bytes;
+mod deserializer;
+mod encoder;
+mod error;
+mod format;
+mod reply_path;
+mod serializer;
+mod table;
+
+pub(crate) use self::attachments::{Attachment, Attachments};
+pub(crate) use self::encoder::{Encoder, decode, decode_with, set_variant, variant};
+pub use self::encoder::{deserialize, serialize};
+pub use self::error::{DecodeError, EncodeError};
+pub(crate) use self::reply_path::{REPLY_PLACE, ReplyPath};
+pub use self::table::serde_in_ipc_mode;
+pub(crate) use self::table::{
+    Arrived, NotInMessage, TakeError, attach, attach_later, message_limits, take_descriptor, take_reply,
+};
