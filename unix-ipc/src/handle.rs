@@ -117,3 +117,52 @@ impl Serialize for HandleRef<'_> {
         codec::attach(Arc::new(descriptor)).map_err(ser::Error::custom)?.serialize(serializer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::os::unix::net::UnixStream;
+
+    use super::{Handle, HandleRef};
+    use crate::codec::Encoder;
+    use crate::{deserialize, serialize};
+
+    #[test]
+    fn into_inner_is_the_file_that_went_in() {
+        let file = File::open("/dev/null").unwrap();
+        let number = file.as_raw_fd();
+        let handle = Handle::from(file);
+        assert_eq!(handle.as_fd().as_raw_fd(), number);
+        assert_eq!(handle.into_inner().as_raw_fd(), number);
+    }
+
+    #[test]
+    fn a_handle_lent_to_a_message_in_hand_gives_a_duplicate() {
+        let (ours, mut peer) = UnixStream::pair().unwrap();
+        let handle = Handle::from(ours);
+        let mut encoder = Encoder::new();
+        encoder.put(&handle).unwrap();
+        handle.into_inner().write_all(b"x").unwrap();
+        drop(encoder);
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"x");
+    }
+
+    #[test]
+    fn a_received_descriptor_is_close_on_exec() {
+        let (bytes, descriptors) = serialize(HandleRef::from(&File::open("/dev/null").unwrap())).unwrap();
+        let handle: Handle<File> = deserialize(&bytes, descriptors).unwrap();
+        let flags = nix::fcntl::fcntl(&handle, nix::fcntl::FcntlArg::F_GETFD).unwrap();
+        assert_eq!(flags & nix::libc::FD_CLOEXEC, nix::libc::FD_CLOEXEC);
+    }
+
+    #[test]
+    fn handles_are_send_and_sync_whatever_they_hold() {
+        fn both<T: Send + Sync>() {}
+        both::<Handle<std::rc::Rc<std::cell::Cell<u8>>>>();
+        both::<HandleRef<'_>>();
+    }
+}

@@ -9,6 +9,9 @@ mod error;
 #[cfg(feature = "serde")]
 mod handle;
 mod limits;
+#[cfg(feature = "serde")]
+mod shared_memory;
+mod sys;
 
 #[cfg(feature = "serde")]
 pub use self::codec::{DecodeError, EncodeError, deserialize, serde_in_ipc_mode, serialize};
@@ -16,3 +19,5 @@ pub use self::error::{LimitExceeded, ProtocolError, RecvError, SendError};
 #[cfg(feature = "serde")]
 pub use self::handle::{Handle, HandleRef};
 pub use self::limits::Limits;
+#[cfg(feature = "serde")]
+pub use self::shared_memory::{SharedMemory, SharedMemoryMut};

@@ -147,3 +147,115 @@ impl ser::Serializer for Byte {
         Err(NotAByte)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::{BTreeSet, VecDeque};
+    use std::fmt;
+
+    use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::are_bytes;
+    use crate::{deserialize, serialize};
+
+    thread_local! {
+        static BLOCKS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count_block() {
+        BLOCKS.set(BLOCKS.get() + 1);
+    }
+
+    /// How many blocks the value was written and read as.
+    fn blocks<T: Serialize + DeserializeOwned>(value: &T) -> (usize, usize) {
+        BLOCKS.set(0);
+        let (bytes, _) = serialize(value).unwrap();
+        let written = BLOCKS.replace(0);
+        deserialize::<T>(&bytes, Vec::new()).unwrap();
+        (written, BLOCKS.get())
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Own {
+        name: String,
+        blob: Option<Vec<u8>>,
+        both: (Box<[u8]>, Result<Vec<u8>, Vec<u8>>),
+        many: Vec<Vec<u8>>,
+    }
+
+    #[test]
+    fn byte_strings_are_one_block_at_any_depth() {
+        assert_eq!(blocks(&vec![1u8, 2, 3]), (1, 1));
+        assert_eq!(blocks(&Some(vec![1u8])), (1, 1));
+        let both = (Box::from([1u8]), Err(vec![2]));
+        let own = Own { name: "own".to_owned(), blob: Some(vec![1]), both, many: vec![vec![1], vec![2]] };
+        assert_eq!(blocks(&own), (5, 5));
+    }
+
+    #[test]
+    fn other_sequences_are_read_one_by_one() {
+        assert_eq!(blocks(&vec![1i8]), (0, 0));
+        assert_eq!(blocks(&vec![1u16]), (0, 0));
+        assert_eq!(blocks(&vec![true]), (0, 0));
+        // Written as a block, because the elements are bytes; read by a visitor that is not `Vec`'s.
+        assert_eq!(blocks(&VecDeque::from([1u8])), (1, 0));
+        assert_eq!(blocks(&BTreeSet::from([1u8])), (1, 0));
+    }
+
+    /// Collects into a `Vec<u8>` as serde does, but the other way round.
+    #[derive(Debug, PartialEq)]
+    struct Reversed(Vec<u8>);
+
+    impl<'de> Deserialize<'de> for Reversed {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct VecVisitor<T>(T);
+
+            impl<'de> Visitor<'de> for VecVisitor<u8> {
+                type Value = Vec<u8>;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("bytes")
+                }
+
+                fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<u8>, A::Error> {
+                    let mut bytes = Vec::new();
+                    while let Some(byte) = seq.next_element()? {
+                        bytes.insert(usize::from(self.0), byte);
+                    }
+                    Ok(bytes)
+                }
+            }
+
+            deserializer.deserialize_seq(VecVisitor(0u8)).map(Self)
+        }
+    }
+
+    #[test]
+    fn a_visitor_that_is_not_serdes_sees_every_element() {
+        let (bytes, _) = serialize(vec![1u8, 2, 3]).unwrap();
+        assert_eq!(deserialize::<Reversed>(&bytes, Vec::new()), Ok(Reversed(vec![3, 2, 1])));
+    }
+
+    mod namesake {
+        use super::{Serialize, Serializer};
+
+        #[allow(non_camel_case_types)]
+        pub(super) struct u8(pub(super) std::primitive::u8);
+
+        impl Serialize for u8 {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0.to_string())
+            }
+        }
+    }
+
+    #[test]
+    fn a_namesake_of_u8_is_not_taken_for_it() {
+        assert!(are_bytes::<u8>() && are_bytes::<&u8>());
+        assert!(!are_bytes::<namesake::u8>() && !are_bytes::<&namesake::u8>() && !are_bytes::<&&u8>());
+        let (bytes, _) = serialize(vec![namesake::u8(7)]).unwrap();
+        assert_eq!(deserialize::<Vec<String>>(&bytes, Vec::new()), Ok(vec!["7".to_owned()]));
+    }
+}

@@ -323,3 +323,6 @@ impl<'de> VariantAccess<'de> for &mut Input<'de> {
         self.fields(fields.len(), visitor)
     }
 }
+
+#[cfg(test)]
+mod tests;

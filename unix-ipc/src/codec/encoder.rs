@@ -151,3 +151,23 @@ pub fn serialize(value: impl Serialize) -> Result<(Vec<u8>, Vec<OwnedFd>), Encod
 pub fn deserialize<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<T, DecodeError> {
     decode(bytes, Arrived { descriptors, reply: None }, &Limits::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{set_variant, variant};
+    use crate::{deserialize, serialize};
+
+    #[test]
+    fn the_leading_variant_is_read_and_rewritten() {
+        let (mut bytes, _) = serialize(Ok::<u16, u16>(7)).unwrap();
+        assert_eq!(variant(&bytes), Some(0));
+        assert!(set_variant(&mut bytes, 1));
+        assert_eq!(deserialize::<Result<u16, u16>>(&bytes, Vec::new()), Ok(Err(7)));
+    }
+
+    #[test]
+    fn bytes_too_few_for_an_enum_have_no_variant() {
+        assert_eq!(variant(&[1, 0, 0]), None);
+        assert!(!set_variant(&mut [1, 0, 0], 7));
+    }
+}

@@ -136,6 +136,7 @@ impl From<TakeError> for DecodeError {
             TakeError::Index { index, count } => Self::DescriptorIndex { index, count },
             TakeError::Twice { index } => Self::DescriptorTwice { index },
             TakeError::NoReply => Self::NoReply,
+            TakeError::Limit(error) => Self::Limit(error),
         }
     }
 }

@@ -73,3 +73,105 @@ fn reason(error: bincode::error::DecodeError) -> DecodeError {
         other => DecodeError::Value(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+    use std::fmt::Debug;
+    use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use serde::de::DeserializeOwned;
+    use serde::{Deserialize, Serialize};
+
+    use super::CONFIG;
+    use crate::{deserialize, serialize};
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Record {
+        id: u64,
+        name: String,
+        blob: Vec<u8>,
+        parts: Vec<Option<Vec<u8>>>,
+        point: (f32, f64),
+        nothing: (),
+        letter: char,
+        kind: Kind,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Kind {
+        Unit,
+        Newtype(Box<Kind>),
+        Tuple(i8, i16, i32, i64, i128),
+        Struct { flag: bool, wide: u128 },
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Wrapper(Vec<u16>);
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Unit;
+
+    /// The value's bytes are those of bincode alone, and either reads what the other wrote.
+    fn same<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+        let plain = bincode::serde::encode_to_vec(value, CONFIG).unwrap();
+        let (ours, descriptors) = serialize(value).unwrap();
+        assert_eq!(ours, plain);
+        assert!(descriptors.is_empty());
+        assert_eq!(&deserialize::<T>(&plain, Vec::new()).unwrap(), value);
+        assert_eq!(
+            bincode::serde::decode_from_slice::<T, _>(&ours, CONFIG).unwrap(),
+            (deserialize(&ours, vec![]).unwrap(), ours.len())
+        );
+    }
+
+    #[test]
+    fn numbers_and_strings_are_plain_bincodes() {
+        same(&(true, false, u8::MAX, u16::MAX, u32::MAX, u64::MAX, u128::MAX, usize::MAX));
+        same(&(i8::MIN, i16::MIN, i32::MIN, i64::MIN, i128::MIN, isize::MIN));
+        same(&(f32::MIN_POSITIVE, f64::MAX, 'a', 'é', '✓', '🦀', '\0'));
+        same(&("".to_owned(), "ascii".to_owned(), "ünïcödé 🦀".to_owned()));
+    }
+
+    #[test]
+    fn compounds_are_plain_bincodes() {
+        same(&((), Unit, [1u8, 2, 3], [(); 3], [7u32; 4]));
+        same(&(None::<u8>, Some(1u8), Some(Some(Some(2u64))), Box::new(3i32)));
+        same(&(Ok::<u8, String>(1), Err::<u8, String>("no".to_owned())));
+        same(&(Wrapper(vec![1, 2, 3]), Duration::from_millis(1500), PathBuf::from("/dev/null")));
+        same(&(IpAddr::from(Ipv6Addr::LOCALHOST), SocketAddr::from(([127, 0, 0, 1], 80))));
+        same(&Record {
+            id: 1,
+            name: "record".to_owned(),
+            blob: (0..=255).collect(),
+            parts: vec![None, Some(vec![]), Some(vec![1, 2, 3])],
+            point: (0.5, -0.5),
+            nothing: (),
+            letter: 'ß',
+            kind: Kind::Newtype(Box::new(Kind::Struct { flag: true, wide: 1 << 100 })),
+        });
+        same(&vec![Kind::Unit, Kind::Tuple(1, 2, 3, 4, 5), Kind::Newtype(Box::new(Kind::Unit))]);
+    }
+
+    #[test]
+    fn sequences_and_maps_are_plain_bincodes() {
+        same(&(Vec::<u8>::new(), vec![1u8], vec![vec![0u8; 1000]; 3], Box::<[u8]>::from([1, 2])));
+        same(&(VecDeque::from([1u8, 2, 3]), BTreeSet::from([3u8, 1, 2]), BTreeSet::from(["a".to_owned()])));
+        same(&(vec![1u16, 2], vec![1i64, -1], vec![true], vec!['x'], vec![String::new(), "s".to_owned()]));
+        same(&(
+            vec![(), ()],
+            BTreeMap::from([(1u8, vec![1u8]), (2, vec![])]),
+            HashMap::from([("k".to_owned(), 1.5f64)]),
+        ));
+    }
+
+    #[test]
+    fn borrowed_values_are_the_owned_ones_bytes() {
+        let bytes: &[u8] = &[1, 2, 3];
+        let (ours, _) = serialize(("text", bytes, Some(bytes))).unwrap();
+        let (owned, _) = serialize(("text".to_owned(), vec![1u8, 2, 3], Some(vec![1u8, 2, 3]))).unwrap();
+        assert_eq!(ours, owned);
+    }
+}

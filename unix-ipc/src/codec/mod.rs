@@ -21,5 +21,6 @@ pub use self::error::{DecodeError, EncodeError};
 pub(crate) use self::reply_path::{REPLY_PLACE, ReplyPath};
 pub use self::table::serde_in_ipc_mode;
 pub(crate) use self::table::{
-    Arrived, NotInMessage, TakeError, attach, attach_later, message_limits, take_descriptor, take_reply,
+    Arrived, NotInMessage, TakeError, attach, attach_later, message_limits, refuse, take_descriptor,
+    take_reply,
 };

@@ -239,3 +239,85 @@ fields! {
     SerializeStruct::serialize_field(&'static str),
     SerializeStructVariant::serialize_field(&'static str),
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::ser::{Error as _, SerializeMap as _, SerializeSeq as _};
+    use serde::{Serialize, Serializer};
+
+    use super::super::Encoder;
+    use crate::{EncodeError, deserialize, serialize};
+
+    /// Announces what it is told to and writes three elements.
+    struct Three(Option<usize>);
+
+    impl Serialize for Three {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut seq = serializer.serialize_seq(self.0)?;
+            for element in [1u32, 2, 3] {
+                seq.serialize_element(&element)?;
+            }
+            seq.end()
+        }
+    }
+
+    #[test]
+    fn the_count_is_that_of_the_elements_whatever_was_announced() {
+        for announced in [None, Some(0), Some(3), Some(usize::MAX)] {
+            let (bytes, _) = serialize(Three(announced)).unwrap();
+            assert_eq!(deserialize::<Vec<u32>>(&bytes, Vec::new()), Ok(vec![1, 2, 3]), "{announced:?}");
+        }
+    }
+
+    struct Odd;
+
+    impl Serialize for Odd {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq((0u8..10).filter(|byte| byte % 2 == 1))
+        }
+    }
+
+    #[test]
+    fn bytes_of_unknown_count_are_counted() {
+        let (bytes, _) = serialize(Odd).unwrap();
+        assert_eq!(deserialize::<Vec<u8>>(&bytes, Vec::new()), Ok(vec![1, 3, 5, 7, 9]));
+    }
+
+    struct Map;
+
+    impl Serialize for Map {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("one", &1u8)?;
+            map.serialize_entry("two", &2u8)?;
+            map.end()
+        }
+    }
+
+    #[test]
+    fn a_map_counts_its_entries() {
+        let (bytes, _) = serialize(Map).unwrap();
+        let map = deserialize::<Vec<(String, u8)>>(&bytes, Vec::new()).unwrap();
+        assert_eq!(map, [("one".to_owned(), 1), ("two".to_owned(), 2)]);
+    }
+
+    struct Fails;
+
+    impl Serialize for Fails {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("not today"))
+        }
+    }
+
+    #[test]
+    fn values_put_one_after_another_are_a_tuple_and_a_failed_one_leaves_nothing() {
+        let mut encoder = Encoder::new();
+        encoder.put("text").unwrap();
+        let error = encoder.put(&(1u64, Fails)).unwrap_err();
+        assert!(matches!(error, EncodeError::Value(text) if text == "not today"));
+        encoder.put(&[1u8, 2][..]).unwrap();
+        let (bytes, attachments) = encoder.finish();
+        assert_eq!(bytes, serialize(("text", vec![1u8, 2])).unwrap().0);
+        assert!(attachments.is_empty());
+    }
+}

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::reply_path::REPLY_PLACE;
 use super::{Attachment, Attachments, ReplyPath};
-use crate::Limits;
+use crate::{LimitExceeded, Limits};
 
 thread_local! {
     /// Without a destructor, so that it can be used by the destructors of other thread-locals;
@@ -64,11 +64,15 @@ pub(crate) enum TakeError {
     Index { index: u32, count: usize },
     Twice { index: u32 },
     NoReply,
+    Limit(LimitExceeded),
 }
 
 impl fmt::Display for TakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::DecodeError::from(*self).fmt(f)
+        match self {
+            Self::Limit(error) => error.fmt(f),
+            other => super::DecodeError::from(*other).fmt(f),
+        }
     }
 }
 
@@ -111,10 +115,21 @@ fn take<T>(take: impl FnOnce(&mut Incoming) -> Result<T, TakeError>) -> Result<T
         };
         let taken = take(incoming);
         if let Err(error) = &taken {
-            incoming.failure.get_or_insert(*error);
+            incoming.refuse(*error);
         }
         taken
     })
+}
+
+/// Refuses what a taken descriptor turned out to be.
+pub(crate) fn refuse(limit: LimitExceeded) -> TakeError {
+    let error = TakeError::Limit(limit);
+    TABLE.with(|table| {
+        if let Table::Decoding(incoming) = &mut *table.borrow_mut() {
+            incoming.refuse(error);
+        }
+    });
+    error
 }
 
 /// The limits of the message that is decoded, or the usual ones outside of a message.
@@ -211,9 +226,16 @@ fn replace(table: Table) -> Table {
 }
 
 impl Incoming {
+    fn refuse(&mut self, error: TakeError) {
+        self.failure.get_or_insert(error);
+    }
+
     fn descriptor(&mut self, index: u32) -> Result<OwnedFd, TakeError> {
         let count = self.descriptors.len();
         let place = usize::try_from(index).ok().and_then(|index| self.descriptors.get_mut(index));
         place.ok_or(TakeError::Index { index, count })?.take().ok_or(TakeError::Twice { index })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! Memory files: made, filled, sealed, checked and mapped.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::libc::{self, off_t};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::stat::fstat;
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+use nix::sys::uio::pwrite;
+use nix::unistd::ftruncate;
+
+/// The size is fixed, the bytes may change.
+const SIZED: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW);
+
+/// Nothing changes any more. `F_SEAL_FUTURE_WRITE` would not do: mappings made before it still write.
+const SEALED: SealFlag = SIZED.union(SealFlag::F_SEAL_WRITE);
+
+/// A new memory file of zeroes whose size is fixed.
+pub(crate) fn create(len: usize) -> io::Result<OwnedFd> {
+    let file = memory_file()?;
+    ftruncate(&file, offset(len)?)?;
+    add_seals(file.as_fd(), SIZED)?;
+    Ok(file)
+}
+
+/// A new memory file that holds these bytes for good.
+pub(crate) fn sealed_copy(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let file = memory_file()?;
+    write_at(file.as_fd(), 0, bytes)?;
+    add_seals(file.as_fd(), SEALED.union(SealFlag::F_SEAL_SEAL))?;
+    Ok(file)
+}
+
+/// Writes all of the bytes, without a mapping that others could see change.
+pub(crate) fn write_at(file: BorrowedFd<'_>, start: usize, bytes: &[u8]) -> io::Result<()> {
+    let mut done = 0;
+    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+        match pwrite(file, rest, offset(start.saturating_add(done))?) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => done += count,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Ends all writing to a file, and fails with `EBUSY` while somebody has it mapped for writing.
+pub(crate) fn seal(file: BorrowedFd<'_>) -> io::Result<()> {
+    if seals(file)?.contains(SEALED) {
+        return Ok(());
+    }
+    add_seals(file, SEALED)
+}
+
+/// The length of a file that is memory of a fixed size; an error where a peer's file is not.
+pub(crate) fn fixed_len(file: BorrowedFd<'_>) -> io::Result<u64> {
+    checked_len(file, SIZED)
+}
+
+/// The length of a file that is memory which nobody can change; an error where a peer's file is not.
+pub(crate) fn sealed_len(file: BorrowedFd<'_>) -> io::Result<u64> {
+    checked_len(file, SEALED)
+}
+
+fn checked_len(file: BorrowedFd<'_>, required: SealFlag) -> io::Result<u64> {
+    // Huge pages can be sealed and missing all the same: reading them is SIGBUS then.
+    if fstatfs(file)?.filesystem_type() != TMPFS_MAGIC {
+        return Err(refused("the file is not memory"));
+    }
+    if !seals(file)?.contains(required) {
+        return Err(refused("the memory is not sealed"));
+    }
+    u64::try_from(fstat(file)?.st_size).map_err(|_| refused("the memory has no length"))
+}
+
+fn refused(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+fn memory_file() -> io::Result<OwnedFd> {
+    /// Whether this kernel (before 6.3) has said that it does not know `MFD_NOEXEC_SEAL`.
+    static OLD: AtomicBool = AtomicBool::new(false);
+
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    if !OLD.load(Ordering::Relaxed) {
+        match memfd_create(c"unix-ipc", flags | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL)) {
+            Err(Errno::EINVAL) => OLD.store(true, Ordering::Relaxed),
+            result => return Ok(result?),
+        }
+    }
+    Ok(memfd_create(c"unix-ipc", flags)?)
+}
+
+fn seals(file: BorrowedFd<'_>) -> io::Result<SealFlag> {
+    match fcntl(file, FcntlArg::F_GET_SEALS) {
+        Ok(bits) => Ok(SealFlag::from_bits_retain(bits)),
+        // A file that cannot have seals has none.
+        Err(Errno::EINVAL) => Ok(SealFlag::empty()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn add_seals(file: BorrowedFd<'_>, seals: SealFlag) -> io::Result<()> {
+    fcntl(file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(())
+}
+
+fn offset(position: usize) -> io::Result<off_t> {
+    off_t::try_from(position).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+/// Sealed memory, mapped for reading.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    address: NonNull<u8>,
+    len: usize,
+}
+
+impl Mapping {
+    /// Maps a whole file; fails where it is not [sealed](sealed_len).
+    ///
+    /// However long the file is, this takes no memory: pages come when they are read.
+    pub(crate) fn sealed(file: BorrowedFd<'_>) -> io::Result<Self> {
+        let len = usize::try_from(sealed_len(file)?).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let Some(bytes) = NonZeroUsize::new(len) else {
+            return Ok(Self { address: NonNull::dangling(), len });
+        };
+        // SAFETY: a new mapping at an address that the kernel chooses touches no memory of this process.
+        let address = unsafe { mmap(None, bytes, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, file, 0)? };
+        Ok(Self { address: address.cast(), len })
+    }
+}
+
+impl Deref for Mapping {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `address` is `len` mapped bytes until the drop of `self`, or dangling for none. The
+        // seals, checked before the mapping, keep every process from writing to the file, from punching
+        // holes in it and from cutting it off, for as long as the file lives.
+        unsafe { slice::from_raw_parts(self.address.as_ptr(), self.len) }
+    }
+}
+
+// SAFETY: the memory is only read, by everybody, and can be unmapped from any thread.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            // SAFETY: these pages are this value's own mapping, and no slice of them outlives it. It cannot
+            // fail: the range is exactly that of one mapping.
+            let _ = unsafe { munmap(self.address.cast(), self.len) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_mapped_for_writing_cannot_be_sealed() {
+        let file = create(4096).unwrap();
+        let len = NonZeroUsize::new(4096).unwrap();
+        let write = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses, which nothing refers to.
+        let address = unsafe { mmap(None, len, write, MapFlags::MAP_SHARED, &file, 0) }.unwrap();
+        assert_eq!(seal(file.as_fd()).unwrap_err().raw_os_error(), Some(libc::EBUSY));
+        // SAFETY: exactly the mapping above.
+        unsafe { munmap(address, 4096) }.unwrap();
+        seal(file.as_fd()).unwrap();
+        assert_eq!(sealed_len(file.as_fd()).unwrap(), 4096);
+    }
+
+    #[test]
+    fn memory_files_are_close_on_exec_and_not_executable() {
+        for file in [create(1).unwrap(), sealed_copy(b"x").unwrap()] {
+            let flags = fcntl(&file, FcntlArg::F_GETFD).unwrap();
+            assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+            let known = memfd_create(c"probe", MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL)).is_ok();
+            assert_eq!(fstat(&file).unwrap().st_mode & 0o111 == 0, known);
+        }
+    }
+
+    #[test]
+    fn a_sealed_copy_holds_the_bytes_and_refuses_every_change() {
+        let file = sealed_copy(b"bytes").unwrap();
+        assert_eq!(sealed_len(file.as_fd()).unwrap(), 5);
+        assert_eq!(&Mapping::sealed(file.as_fd()).unwrap()[..], b"bytes");
+        assert_eq!(write_at(file.as_fd(), 0, b"x").unwrap_err().raw_os_error(), Some(libc::EPERM));
+        assert_eq!(ftruncate(&file, 1), Err(Errno::EPERM));
+        assert_eq!(ftruncate(&file, 9), Err(Errno::EPERM));
+    }
+
+    #[test]
+    fn an_empty_file_maps_to_no_bytes() {
+        let file = sealed_copy(b"").unwrap();
+        assert!(Mapping::sealed(file.as_fd()).unwrap().is_empty());
+    }
+}
