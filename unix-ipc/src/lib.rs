@@ -11,6 +11,8 @@ mod handle;
 mod limits;
 #[cfg(feature = "serde")]
 mod shared_memory;
+#[cfg(feature = "macros")]
+mod service;
 mod sys;
 
 #[cfg(feature = "serde")]
@@ -21,3 +23,5 @@ pub use self::handle::{Handle, HandleRef};
 pub use self::limits::Limits;
 #[cfg(feature = "serde")]
 pub use self::shared_memory::{SharedMemory, SharedMemoryMut};
+#[cfg(feature = "macros")]
+pub use self::service::{PeerExit, SpawnError, SpawnOptions, test_command};

@@ -1,0 +1,138 @@
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::poll::PollFlags;
+
+use super::PeerExit;
+use super::reaper::{self, Orphan};
+use crate::sys::fork::Generation;
+use crate::sys::pidfd::{self, Reaped};
+use crate::sys::wait;
+
+/// A child process, until it is reaped.
+///
+/// Dropped, a child that still runs has its grace to end by itself, is killed then, and is reaped
+/// whenever it ends; the drop does not wait. Hang up on it first. In a copy of the process that
+/// started it (`fork` without `exec`) the drop closes descriptors and does nothing to the child.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pid: u32,
+    /// None for a child that was gone, and reaped by somebody else, before it could be opened.
+    pidfd: Option<OwnedFd>,
+    /// What keeps the kernel from killing the child; closed with this value or by the reaper.
+    liveness: Option<OwnedFd>,
+    grace: Duration,
+    /// How it ended, once it is reaped. Locked while reaping: a second `waitid` would find nothing.
+    outcome: Mutex<Option<PeerExit>>,
+    parent: Generation,
+}
+
+impl Child {
+    pub(super) fn new(pid: u32, pidfd: Option<OwnedFd>, liveness: Option<OwnedFd>, grace: Duration) -> Self {
+        let outcome = Mutex::new(pidfd.is_none().then_some(PeerExit::Unknown));
+        Self { pid, pidfd, liveness, grace, outcome, parent: Generation::current() }
+    }
+
+    /// The number the child was started under; once it is reaped another process may get it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Readable once the child has ended; `None` when it had before it could be opened.
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Waits at most so long for the child to end, reaps it, and says how it ended; `None` when it
+    /// still runs. Always the same answer once there is one, to any thread.
+    pub(crate) fn exit(&self, at_most: Duration) -> Option<PeerExit> {
+        let Some(pidfd) = self.pidfd() else { return Some(PeerExit::Unknown) };
+        if let Some(known) = *self.outcome() {
+            return Some(known);
+        }
+        let until = wait::after(at_most);
+        loop {
+            // An error (no memory) is as good as no answer.
+            if !wait::ready(pidfd, PollFlags::POLLIN, until).unwrap_or(false) {
+                return None;
+            }
+            if let Some(exit) = self.reap(pidfd) {
+                return Some(exit);
+            }
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return None;
+            }
+            nap(until);
+        }
+    }
+
+    /// Kills the child, whatever it does; one that has ended is no error.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        self.pidfd().map_or(Ok(()), pidfd::kill)
+    }
+
+    /// Leaves the child running for as long as it likes; it is reaped in the background when it ends.
+    ///
+    /// It still ends with this process, unless it was started without a liveness pipe.
+    pub(crate) fn detach(mut self) {
+        self.hand_over(None);
+    }
+
+    /// Has the child ended within its grace, in the background: what dropping does.
+    pub(crate) fn let_go(self) {
+        drop(self);
+    }
+
+    /// Reaps the child, whose descriptor says that it has ended; `None` while that is not possible.
+    fn reap(&self, pidfd: BorrowedFd<'_>) -> Option<PeerExit> {
+        let mut outcome = self.outcome();
+        if outcome.is_none() {
+            *outcome = reap(pidfd);
+        }
+        *outcome
+    }
+
+    fn outcome(&self) -> std::sync::MutexGuard<'_, Option<PeerExit>> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a child that still runs to the reaper.
+    fn hand_over(&mut self, kill_at: Option<Instant>) {
+        if !self.parent.is_current() || self.exit(Duration::ZERO).is_some() {
+            return;
+        }
+        if let Some(pidfd) = self.pidfd.take() {
+            reaper::adopt(Orphan::new(pidfd, self.liveness.take(), kill_at));
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.hand_over(wait::after(self.grace));
+    }
+}
+
+/// Reaps a child that has ended.
+///
+/// `None` while a debugger that traces it has not let it go; its descriptor is readable all the same.
+pub(super) fn reap(pidfd: BorrowedFd<'_>) -> Option<PeerExit> {
+    match pidfd::reap(pidfd) {
+        Ok(Reaped::Ended(status)) => Some(status.into()),
+        Ok(Reaped::NotYet) => None,
+        Ok(Reaped::Elsewhere) | Err(_) => {
+            Some(pidfd::status_of_reaped(pidfd).map_or(PeerExit::Unknown, PeerExit::from))
+        }
+    }
+}
+
+/// The pause before looking again at a child that a debugger has first: nothing tells when it is done.
+pub(super) const DEBUGGER_PAUSE: Duration = Duration::from_millis(1);
+
+fn nap(until: Option<Instant>) {
+    let until = wait::after(DEBUGGER_PAUSE).into_iter().chain(until).min();
+    // Nothing to wait for but the time; an error only means looking again at once.
+    let _ = wait::poll_until(&mut [], until);
+}
