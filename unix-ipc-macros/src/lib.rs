@@ -1,2 +1,51 @@
 //! The `#[ipc_service]` attribute of the `unix-ipc` crate, which documents and re-exports it.
 #![forbid(unsafe_code)]
+
+mod args;
+mod attributes;
+mod check;
+mod errors;
+mod expand;
+mod model;
+mod names;
+mod parse;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::errors::Errors;
+
+/// Turns a trait into a service: a task enum, a client and a server.
+///
+/// `unix_ipc::ipc_service` is where this is documented.
+#[proc_macro_attribute]
+pub fn ipc_service(args: proc_macro::TokenStream, input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    transform(args.into(), &input.into()).into()
+}
+
+/// Everything the attribute does, on tokens that tests can make.
+fn transform(args: TokenStream, input: &TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let library = args::parse(args, &mut errors);
+    let mut item = match parse::trait_item(input.clone()) {
+        Ok(item) => item,
+        Err(error) => {
+            errors.add(error);
+            return errors.emit(input);
+        }
+    };
+    let service = parse::service(&item, library, &mut errors);
+    check::service(&service, &mut errors);
+    // The trait is emitted in any case, and without the helper attribute, so that its impls compile and
+    // the only errors are its own.
+    attributes::remove_oneway(&mut item);
+    if errors.any() {
+        return errors.emit(&item);
+    }
+    let generated = expand::service(&service);
+    quote!(#item #generated)
+}

@@ -1,0 +1,112 @@
+//! The client: the methods of the trait, called in another process.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::task::local;
+use super::{docs, lints, method, shortcuts};
+use crate::model::Service;
+
+/// ```text
+/// Output:  pub struct CalculatorClient { inner: Client<CalculatorTask> }
+/// ```
+pub(super) fn structure(service: &Service) -> TokenStream {
+    let (library, visibility) = (&service.library, &service.visibility);
+    let (client, task, deprecated) = (service.client(), service.task(), &service.forwarded.deprecated);
+    let sentence = format!("Client of [`{}`]: sends a [`{task}`] and waits for its reply.", service.name);
+    let docs = docs::of_type(service, &sentence);
+    let lints = lints();
+    quote! {
+        #docs
+        #lints
+        #(#deprecated)*
+        #visibility struct #client { inner: #library::__private::Client<#task> }
+    }
+}
+
+/// The client's methods and traits.
+pub(super) fn impls(service: &Service) -> TokenStream {
+    let client = service.client();
+    let lints = lints();
+    let shortcuts = shortcuts::all(service);
+    let waiting = service.methods.iter().map(|of| method::waiting(service, of));
+    let beginning = service.methods.iter().filter_map(|of| {
+        let cfgs = shortcuts::unless_method(service, &of.begin_name())?;
+        let beginning = method::beginning(service, of)?;
+        Some(quote!(#cfgs #beginning))
+    });
+    let traits = traits(service);
+    quote! {
+        #lints
+        impl #client {
+            #shortcuts
+            #(#waiting)*
+            #(#beginning)*
+        }
+        #traits
+    }
+}
+
+/// ```text
+/// Output:  impl Clone for CalculatorClient { .. }     impl Debug for CalculatorClient { .. }
+///          impl From<Connection> for CalculatorClient { .. }
+///          impl Serialize for CalculatorClient { .. } impl<'de> Deserialize<'de> for CalculatorClient { .. }
+/// ```
+///
+/// Written out because each is the inner client's, whatever the task's type is.
+fn traits(service: &Service) -> TokenStream {
+    let (library, client, lints) = (&service.library, service.client(), lints());
+    let serde = quote!(#library::__private::serde);
+    let (formatter, connection) = (local("formatter"), local("connection"));
+    let (serializer, deserializer) = (local("serializer"), local("deserializer"));
+    let inner = local("inner");
+    quote! {
+        #lints
+        #[automatically_derived]
+        impl ::core::clone::Clone for #client {
+            fn clone(&self) -> Self {
+                Self { inner: ::core::clone::Clone::clone(&self.inner) }
+            }
+        }
+
+        #lints
+        #[automatically_derived]
+        impl ::core::fmt::Debug for #client {
+            fn fmt(&self, #formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::fmt::Debug::fmt(&self.inner, #formatter)
+            }
+        }
+
+        #lints
+        #[automatically_derived]
+        impl ::core::convert::From<#library::Connection> for #client {
+            fn from(#connection: #library::Connection) -> Self {
+                Self { inner: ::core::convert::From::from(#connection) }
+            }
+        }
+
+        #lints
+        #[automatically_derived]
+        impl #serde::Serialize for #client {
+            fn serialize<__S: #serde::Serializer>(
+                &self,
+                #serializer: __S,
+            ) -> ::core::result::Result<__S::Ok, __S::Error> {
+                #serde::Serialize::serialize(&self.inner, #serializer)
+            }
+        }
+
+        #lints
+        #[automatically_derived]
+        impl<'de> #serde::Deserialize<'de> for #client {
+            fn deserialize<__D: #serde::Deserializer<'de>>(
+                #deserializer: __D,
+            ) -> ::core::result::Result<Self, __D::Error> {
+                ::core::result::Result::map(
+                    #serde::Deserialize::deserialize(#deserializer),
+                    |#inner| Self { inner: #inner },
+                )
+            }
+        }
+    }
+}
