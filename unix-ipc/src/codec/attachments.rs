@@ -32,10 +32,6 @@ impl Attachments {
         self.items.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     /// The descriptors to send. Nothing has left before [`accepted`](Self::accepted).
     pub(crate) fn open(&mut self) -> io::Result<Vec<Arc<OwnedFd>>> {
         self.items.iter_mut().map(Item::open).collect()

@@ -18,9 +18,9 @@ pub(crate) use self::attachments::{Attachment, Attachments};
 pub(crate) use self::encoder::{Encoder, decode, decode_with, set_variant, variant};
 pub use self::encoder::{deserialize, serialize};
 pub use self::error::{DecodeError, EncodeError};
-pub(crate) use self::reply_path::{REPLY_PLACE, ReplyPath};
+pub(crate) use self::reply_path::{Failure, REPLY_PLACE, ReplyPath};
 pub use self::table::serde_in_ipc_mode;
 pub(crate) use self::table::{
-    Arrived, NotInMessage, TakeError, attach, attach_later, message_limits, refuse, take_descriptor,
+    Arrived, attach, attach_later, message_limits, refuse, take_descriptor,
     take_reply,
 };

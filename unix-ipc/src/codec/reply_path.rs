@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Attachment, Attachments};
-use crate::SendError;
+use crate::error::{LimitExceeded, SendError};
 
 /// Stands in a sender's place and means "the reply of this call", which costs no descriptor.
 pub(crate) const REPLY_PLACE: u32 = u32::MAX;
@@ -10,12 +12,30 @@ pub(crate) const REPLY_PLACE: u32 = u32::MAX;
 ///
 /// Dropped without an answer, it tells the caller so.
 pub(crate) trait ReplyPath: Send + Sync + std::fmt::Debug {
-    /// Answers the call with an encoded value. Only the first answer counts.
-    fn send(&self, body: Vec<u8>, attachments: Attachments) -> Result<(), SendError>;
+    /// Answers the call with an encoded value; only the first answer counts. `wait` is whether a thread
+    /// that does not serve the connection waits for room.
+    fn send(&self, body: Vec<u8>, attachments: Attachments, wait: bool) -> Result<(), SendError>;
 
-    /// Answers the call with the message of the panic that kept its handler from answering.
-    fn fail(&self, failure: String);
+    /// Says why the call has no answer, unless it has one.
+    fn fail(&self, failure: Failure);
 
     /// What a message to a third process carries: a real socket, once that message is sent.
     fn forward(self: Arc<Self>) -> Box<dyn Attachment>;
+}
+
+/// Why a call has no answer, as it travels to the caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Failure {
+    /// The reply sender was dropped.
+    Dropped,
+    /// The handler panicked with this message.
+    Panicked(String),
+    /// The call, or its reply, exceeded a limit of the server.
+    Refused(LimitExceeded),
+    /// The server has no such method: its own signature of the same name, if any, and the caller's.
+    UnknownMethod { ours: Option<String>, theirs: String },
+    /// The arguments do not decode.
+    Unreadable(String),
+    /// The reply does not encode, or could not be sent.
+    Unsendable(String),
 }

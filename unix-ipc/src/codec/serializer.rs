@@ -318,6 +318,6 @@ mod tests {
         encoder.put(&[1u8, 2][..]).unwrap();
         let (bytes, attachments) = encoder.finish();
         assert_eq!(bytes, serialize(("text", vec![1u8, 2])).unwrap().0);
-        assert!(attachments.is_empty());
+        assert_eq!(attachments.len(), 0);
     }
 }

@@ -1,5 +1,20 @@
-//! The runtime of the generated code.
+//! The runtime of the code that `#[ipc_service]` generates.
 
+mod calls;
 mod child;
+mod client;
+mod connection;
+mod ended;
+mod error;
+mod hello;
+mod message;
+mod server;
+mod task;
 
 pub use self::child::{PeerExit, SpawnError, SpawnOptions, test_command};
+pub use self::client::{Call, Client, Pending};
+pub use self::connection::{Connection, Incoming, Listener, PeerCredentials};
+pub use self::error::{CallError, ServeError};
+pub use self::message::{Message, ResultType, Returned};
+pub use self::server::Server;
+pub use self::task::{Method, Sealed, Task};

@@ -1,5 +1,7 @@
-//! The system calls, each as a safe function that owns or borrows its descriptors.
+//! System calls that need `unsafe`, each behind a safe function that cannot be misused.
 
+#[cfg(any(feature = "bootstrap", feature = "macros"))]
+pub(crate) mod accept;
 #[cfg(feature = "macros")]
 pub(crate) mod core_dumps;
 #[cfg(feature = "macros")]
@@ -8,10 +10,10 @@ pub(crate) mod fork;
 pub(crate) mod inherit;
 #[cfg(feature = "macros")]
 pub(crate) mod liveness;
-#[cfg(feature = "serde")]
 pub(crate) mod memory;
 #[cfg(feature = "macros")]
 pub(crate) mod pidfd;
+pub(crate) mod receive;
 #[cfg(feature = "macros")]
 pub(crate) mod thread;
 #[cfg(feature = "macros")]

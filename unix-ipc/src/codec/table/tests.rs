@@ -10,7 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{NotInMessage, TakeError, attach, attach_later, take_descriptor, take_reply};
-use crate::codec::{Arrived, Attachment, Attachments, Encoder, REPLY_PLACE, ReplyPath, decode};
+use crate::codec::{Arrived, Attachment, Attachments, Encoder, Failure, REPLY_PLACE, ReplyPath, decode};
 use crate::{
     DecodeError, EncodeError, Handle, HandleRef, Limits, SendError, deserialize, serde_in_ipc_mode, serialize,
 };
@@ -387,12 +387,12 @@ fn an_attachment_of_a_value_that_fails_is_dropped() {
 struct Reply;
 
 impl ReplyPath for Reply {
-    fn send(&self, body: Vec<u8>, _: Attachments) -> Result<(), SendError> {
+    fn send(&self, body: Vec<u8>, _: Attachments, _: bool) -> Result<(), SendError> {
         assert_eq!(body, [7]);
         Ok(())
     }
 
-    fn fail(&self, _: String) {}
+    fn fail(&self, _: Failure) {}
 
     fn forward(self: Arc<Self>) -> Box<dyn Attachment> {
         Box::new(Later { events: Arc::default(), descriptor: None })
@@ -415,7 +415,7 @@ fn a_reply_is_taken_once() {
     let place = REPLY_PLACE.to_le_bytes();
     let arrived = || Arrived { descriptors: Vec::new(), reply: Some(Arc::new(Reply)) };
     let sender = decode::<ReplySender>(&place, arrived(), &Limits::default()).unwrap();
-    sender.0.send(vec![7], Attachments::default()).unwrap();
+    sender.0.send(vec![7], Attachments::default(), true).unwrap();
     let twice = decode::<(ReplySender, ReplySender)>(&place.repeat(2), arrived(), &Limits::default());
     assert_eq!(twice.unwrap_err(), DecodeError::NoReply);
     let none = decode::<ReplySender>(&place, Arrived::default(), &Limits::default());

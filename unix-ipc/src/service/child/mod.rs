@@ -1,8 +1,7 @@
 //! The process side of a spawned peer: how it starts, what it inherits, how it ends.
 //!
 //! Nothing here sends or receives a packet. The parent [`start`]s a program with a socket in its
-//! hands and keeps a [`Child`]; the program [`claim`]s the socket and [`arm`]s the pipe that ends it
-//! with its parent.
+//! hands and keeps a [`Child`]; the program [`claim`]s the socket.
 
 mod claim;
 mod error;
@@ -23,4 +22,3 @@ pub use self::test_command::test_command;
 pub(crate) use self::claim::claim;
 pub(crate) use self::process::Child;
 pub(crate) use self::start::start;
-pub(crate) use crate::sys::liveness::{arm, liveness_pipe};

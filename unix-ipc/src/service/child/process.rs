@@ -1,5 +1,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,12 +28,14 @@ pub(crate) struct Child {
     /// How it ended, once it is reaped. Locked while reaping: a second `waitid` would find nothing.
     outcome: Mutex<Option<PeerExit>>,
     parent: Generation,
+    /// Whether it may run on when this is dropped.
+    released: AtomicBool,
 }
 
 impl Child {
     pub(super) fn new(pid: u32, pidfd: Option<OwnedFd>, liveness: Option<OwnedFd>, grace: Duration) -> Self {
         let outcome = Mutex::new(pidfd.is_none().then_some(PeerExit::Unknown));
-        Self { pid, pidfd, liveness, grace, outcome, parent: Generation::current() }
+        Self { pid, pidfd, liveness, grace, outcome, parent: Generation::current(), released: AtomicBool::new(false) }
     }
 
     /// The number the child was started under; once it is reaped another process may get it.
@@ -73,16 +76,12 @@ impl Child {
         self.pidfd().map_or(Ok(()), pidfd::kill)
     }
 
-    /// Leaves the child running for as long as it likes; it is reaped in the background when it ends.
+    /// Leaves the child running for as long as it likes, also when this is dropped; it is reaped in the
+    /// background when it ends.
     ///
     /// It still ends with this process, unless it was started without a liveness pipe.
-    pub(crate) fn detach(mut self) {
-        self.hand_over(None);
-    }
-
-    /// Has the child ended within its grace, in the background: what dropping does.
-    pub(crate) fn let_go(self) {
-        drop(self);
+    pub(crate) fn release(&self) {
+        self.released.store(true, Ordering::Relaxed);
     }
 
     /// Reaps the child, whose descriptor says that it has ended; `None` while that is not possible.
@@ -111,7 +110,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.hand_over(wait::after(self.grace));
+        let released = self.released.load(Ordering::Relaxed);
+        self.hand_over(if released { None } else { wait::after(self.grace) });
     }
 }
 

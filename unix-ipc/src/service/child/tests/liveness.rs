@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use super::*;
-use crate::service::child::{arm, liveness_pipe};
+use crate::sys::liveness::{arm, liveness_pipe};
 use crate::sys::pidfd;
 
 /// Starts a child whose liveness pipe comes as its standard output, where the connection would

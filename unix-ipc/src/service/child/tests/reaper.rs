@@ -57,7 +57,7 @@ fn a_deaf_child_is_killed_when_its_grace_is_over_and_not_before() {
     let pidfd = pidfd::open(child.pid()).unwrap();
     drop(socket);
     let dropped = Instant::now();
-    child.let_go();
+    drop(child);
     assert!(wait::ready(pidfd.as_fd(), PollFlags::POLLIN, wait::after(WATCHDOG)).unwrap());
     assert!(dropped.elapsed() >= grace);
     eventually("the reaping", || !pidfd::names_child(pidfd.as_fd()).unwrap());
@@ -93,7 +93,8 @@ fn a_detached_child_runs_on_and_is_reaped() {
     }
     let (child, socket) = liveness::start_armed(&mut rerun("child"), &with_grace(Duration::ZERO));
     let pidfd = pidfd::open(child.pid()).unwrap();
-    child.detach();
+    child.release();
+    drop(child);
     assert!(answers(&socket));
     drop(socket);
     eventually("the reaping", || !pidfd::names_child(pidfd.as_fd()).unwrap());

@@ -1,0 +1,294 @@
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use nix::sys::signal;
+use nix::unistd::Pid;
+
+use super::Message;
+use crate::error::{LimitExceeded, ProtocolError, RecvError};
+use crate::frame::{self, Form, Fragment, Header, Kind, PACKET_BYTES};
+use crate::limits::Limits;
+use crate::socket::Socket;
+use crate::sys::memory;
+use crate::sys::receive::{Credentials, Received};
+
+/// The packets that one look takes at most, so that a peer that only sends pieces holds nobody up.
+const PACKETS_AT_ONCE: usize = 64;
+
+thread_local! {
+    /// Where packets land; no user code runs while it is borrowed.
+    static PACKET: RefCell<Vec<u8>> = RefCell::new(vec![0; PACKET_BYTES]);
+}
+
+/// Makes whole messages out of packets.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    unfinished: Vec<Unfinished>,
+    most_unfinished: usize,
+    limits: Limits,
+    /// Who sent the packet that was read last, where packets say so.
+    sender: Option<Credentials>,
+}
+
+/// A long message of which only the beginning is there.
+#[derive(Debug)]
+struct Unfinished {
+    stream: u64,
+    kind: Kind,
+    id: u64,
+    total: u32,
+    received: u32,
+    body: Vec<u8>,
+    /// Refused at its first piece: the rest is passed over.
+    refused: bool,
+    /// The sending process, where packets name it.
+    process: Option<Pid>,
+}
+
+/// What a look at the socket found.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// A whole message.
+    Message(Message),
+    /// Nothing whole is there now, and nothing more to read.
+    Nothing,
+    /// Nothing whole is there yet, but there may be more to read.
+    Piece,
+    /// No sender is left, and nothing they sent.
+    End,
+}
+
+/// A message that could not be received.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    /// Which message, where its header was sound: then only this message is lost.
+    pub(crate) about: Option<(Kind, u64)>,
+    pub(crate) error: RecvError,
+}
+
+impl Broken {
+    fn about(header: &Header, error: impl Into<RecvError>) -> Self {
+        Self { about: Some((header.kind, header.id)), error: error.into() }
+    }
+}
+
+impl<E: Into<RecvError>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Self { about: None, error: error.into() }
+    }
+}
+
+impl Inbox {
+    /// An inbox that keeps so many long messages half received at once.
+    pub(crate) fn new(limits: Limits, most_unfinished: usize) -> Self {
+        Self { unfinished: Vec::new(), most_unfinished, limits, sender: None }
+    }
+
+    /// Whether a message is half received.
+    pub(crate) fn is_in_a_message(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
+
+    /// Who sent the packet that was read last.
+    #[cfg(feature = "macros")]
+    pub(crate) fn take_sender(&mut self) -> Option<Credentials> {
+        self.sender.take()
+    }
+
+    /// Reads packets until a message is whole or none is left, without waiting.
+    pub(crate) fn receive(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
+        for _ in 0..PACKETS_AT_ONCE {
+            match self.receive_packet(socket)? {
+                Incoming::Piece => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Incoming::Piece)
+    }
+
+    fn receive_packet(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
+        // The thread's own buffer is gone while the thread ends.
+        let mut result = None;
+        let _ = PACKET.try_with(|packet| {
+            if let Ok(mut packet) = packet.try_borrow_mut() {
+                result = Some(self.receive_into(socket, &mut packet));
+            }
+        });
+        result.unwrap_or_else(|| self.receive_into(socket, &mut vec![0; PACKET_BYTES]))
+    }
+
+    fn receive_into(&mut self, socket: &Socket, packet: &mut [u8]) -> Result<Incoming, Broken> {
+        match socket.receive(packet) {
+            Ok(Some(received)) => {
+                let bytes = packet.get(..received.bytes).ok_or(ProtocolError::LongPacket)?;
+                self.accept(bytes, received)
+            }
+            Ok(None) => Ok(Incoming::End),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Incoming::Nothing),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn accept(&mut self, packet: &[u8], received: Received) -> Result<Incoming, Broken> {
+        if received.cut {
+            return Err(ProtocolError::LongPacket.into());
+        }
+        self.sender = received.sender;
+        let (header, body) = Header::decode(packet)?;
+        if received.descriptors_lost {
+            return Err(Broken::about(&header, LimitExceeded::DescriptorTable));
+        }
+        let descriptors = received.descriptors;
+        if usize::from(header.descriptors) != descriptors.len() {
+            let (declared, actual) = (header.descriptors.into(), descriptors.len());
+            return Err(ProtocolError::DescriptorCount { declared, actual }.into());
+        }
+        match header.form {
+            Form::Whole => self.whole(&header, body.to_vec(), descriptors),
+            Form::Memory => self.in_memory(&header, body, descriptors),
+            Form::Fragment => {
+                let process = received.sender.map(|sender| Pid::from_raw(sender.pid));
+                self.fragment(&header, body, descriptors, process)
+            }
+        }
+    }
+
+    fn whole(&self, header: &Header, body: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<Incoming, Broken> {
+        self.check_bytes(header, body.len() as u64)?;
+        let (actual, limit) = (descriptors.len() as u64, self.limits.descriptors() as u64);
+        if actual > limit {
+            return Err(Broken::about(header, LimitExceeded::Descriptors { actual, limit }));
+        }
+        Ok(Incoming::Message(Message { kind: header.kind, id: header.id, body, descriptors }))
+    }
+
+    fn in_memory(
+        &self,
+        header: &Header,
+        body: &[u8],
+        mut descriptors: Vec<OwnedFd>,
+    ) -> Result<Incoming, Broken> {
+        let length = frame::decode_memory_length(body)?;
+        self.check_bytes(header, length)?;
+        if descriptors.is_empty() {
+            return Err(ProtocolError::MemoryFile.into());
+        }
+        let file = descriptors.remove(0);
+        // Sealed, so it stays as long as it is now; it is copied out before anything looks at it.
+        if memory::sealed_len(file.as_fd()).ok() != Some(length) {
+            return Err(Broken::about(header, ProtocolError::MemoryFile));
+        }
+        let length = usize::try_from(length).map_err(|_| ProtocolError::MemoryFile)?;
+        let mut bytes = vec![0; length];
+        File::from(file).read_exact_at(&mut bytes, 0).map_err(|error| Broken::about(header, error))?;
+        self.whole(header, bytes, descriptors)
+    }
+
+    fn fragment(
+        &mut self,
+        header: &Header,
+        body: &[u8],
+        descriptors: Vec<OwnedFd>,
+        process: Option<Pid>,
+    ) -> Result<Incoming, Broken> {
+        let (place, piece) = Fragment::decode(body)?;
+        if place.offset == 0 {
+            self.begin(header, place, process)?;
+        }
+        let found = self.unfinished.iter().position(|unfinished| unfinished.stream == place.stream);
+        let Some(index) = found else {
+            return Err(ProtocolError::Fragment { offset: place.offset.into(), expected: 0 }.into());
+        };
+        let Some(unfinished) = self.unfinished.get_mut(index) else { return Ok(Incoming::Piece) };
+        if let Err(error) = unfinished.push(header, place, piece) {
+            self.unfinished.swap_remove(index);
+            return Err(error.into());
+        }
+        if unfinished.received < unfinished.total {
+            // Descriptors ride on the last piece alone; any others are closed here.
+            return match descriptors.len() {
+                0 => Ok(Incoming::Piece),
+                actual => Err(ProtocolError::DescriptorCount { declared: 0, actual }.into()),
+            };
+        }
+        let finished = self.unfinished.swap_remove(index);
+        if finished.refused {
+            return Ok(Incoming::Piece);
+        }
+        self.whole(header, finished.body, descriptors)
+    }
+
+    /// Makes room for a new long message, which ends the sender's earlier one if it never finished it.
+    fn begin(&mut self, header: &Header, place: Fragment, process: Option<Pid>) -> Result<(), Broken> {
+        self.unfinished.retain(|unfinished| unfinished.stream != place.stream);
+        if self.unfinished.len() >= self.most_unfinished {
+            self.unfinished.retain(|unfinished| !unfinished.sender_is_gone());
+        }
+        if self.unfinished.len() >= self.most_unfinished {
+            let limit = self.most_unfinished as u64;
+            return Err(Broken::about(header, LimitExceeded::UnfinishedMessages { limit }));
+        }
+        let allowed = self.check_bytes(header, place.total.into());
+        self.unfinished.push(Unfinished {
+            stream: place.stream,
+            kind: header.kind,
+            id: header.id,
+            total: place.total,
+            received: 0,
+            body: Vec::new(),
+            refused: allowed.is_err(),
+            process,
+        });
+        match allowed {
+            Ok(()) => Ok(()),
+            Err(refusal) => {
+                self.refuse_rest(place.stream, header.length);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The first piece of a refused message was answered with the refusal; the rest counts from here.
+    fn refuse_rest(&mut self, stream: u64, length: u32) {
+        let piece = length.saturating_sub(frame::FRAGMENT_BYTES as u32);
+        if let Some(unfinished) = self.unfinished.iter_mut().find(|unfinished| unfinished.stream == stream) {
+            unfinished.received = piece;
+        }
+        self.unfinished.retain(|unfinished| !unfinished.refused || unfinished.received < unfinished.total);
+    }
+
+    fn check_bytes(&self, header: &Header, actual: u64) -> Result<(), Broken> {
+        let limit = self.limits.message_bytes();
+        if actual <= limit {
+            return Ok(());
+        }
+        Err(Broken::about(header, LimitExceeded::MessageBytes { actual, limit }))
+    }
+}
+
+impl Unfinished {
+    /// Adds a piece. Memory grows with what really came, whatever the total says.
+    fn push(&mut self, header: &Header, place: Fragment, piece: &[u8]) -> Result<(), ProtocolError> {
+        if (header.kind, header.id, place.total) != (self.kind, self.id, self.total) {
+            return Err(ProtocolError::Call(header.id));
+        }
+        if place.offset != self.received {
+            let (offset, expected) = (place.offset.into(), self.received.into());
+            return Err(ProtocolError::Fragment { offset, expected });
+        }
+        // `Fragment::decode` has checked that the piece ends within the total, so this cannot overflow.
+        self.received = self.received.saturating_add(piece.len() as u32);
+        if !self.refused {
+            self.body.extend_from_slice(piece);
+        }
+        Ok(())
+    }
+
+    fn sender_is_gone(&self) -> bool {
+        let Some(process) = self.process.filter(|process| process.as_raw() > 0) else { return false };
+        signal::kill(process, None) == Err(nix::errno::Errno::ESRCH)
+    }
+}

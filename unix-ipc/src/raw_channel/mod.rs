@@ -1,0 +1,62 @@
+//! Whole messages over a socket: bytes and descriptors, never partial.
+
+mod inbox;
+mod message;
+mod outgoing;
+mod receiver;
+mod sender;
+mod spare;
+
+use std::io;
+
+use nix::sys::socket::Shutdown;
+
+#[cfg(feature = "macros")]
+pub(crate) use self::inbox::{Broken, Inbox, Incoming};
+pub(crate) use self::message::Message;
+#[cfg(feature = "macros")]
+pub(crate) use self::outgoing::{Outgoing, Progress, refusal};
+pub use self::receiver::RawReceiver;
+pub use self::sender::RawSender;
+#[cfg(feature = "macros")]
+pub(crate) use self::spare::keep as keep_spare;
+pub(crate) use self::spare::pair;
+
+/// Makes a connected pair for bytes and file descriptors.
+///
+/// Each end holds one descriptor, close-on-exec, and closes it when it is dropped. The direction is
+/// fixed: nothing can be sent through the receiver's descriptor.
+///
+/// A process that may not call `socketpair` any more, and that was spawned by this library, gets one
+/// of the spare pairs that its spawner gave it ([`Limits::spare_pairs`](crate::Limits::spare_pairs)).
+///
+/// # Errors
+///
+/// What socketpair(2) says, most often that the table of descriptors is full.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Read;
+/// use std::os::fd::AsFd;
+///
+/// let (sender, receiver) = unix_ipc::raw_channel()?;
+/// let (mut reader, writer) = std::io::pipe()?;
+/// sender.send(b"a pipe for you", &[writer.as_fd()])?;
+/// drop(writer);
+///
+/// let (bytes, descriptors) = receiver.recv()?;
+/// assert_eq!(bytes, b"a pipe for you");
+/// assert_eq!(descriptors.len(), 1);
+/// drop(descriptors);
+/// assert_eq!(reader.read(&mut [0])?, 0, "all writing ends are closed");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn raw_channel() -> io::Result<(RawSender, RawReceiver)> {
+    let (sending, receiving) = pair()?;
+    // One call closes both ways back: unix(7) sockets tell the peer.
+    sending.shut_down(Shutdown::Read)?;
+    // Each packet names its process, so that what a dead one left half sent can be dropped.
+    receiving.pass_credentials(true)?;
+    Ok((sending.into(), receiving.into()))
+}

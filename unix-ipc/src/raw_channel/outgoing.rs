@@ -1,0 +1,126 @@
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+
+use crate::error::LimitExceeded;
+use crate::frame::{FRAGMENT_BYTES, Form, Fragment, HEADER_BYTES, Header, Kind, PACKET_BYTES};
+use crate::socket::Socket;
+
+/// No packet is made smaller than this to fit a small socket buffer.
+const SMALLEST_PACKET: usize = 1 << 10;
+
+/// A message on its way out: how much of it the kernel has.
+///
+/// A short one is one packet. A longer one is several, and its descriptors ride on the last, whose
+/// place is the message's place in the order.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    kind: Kind,
+    id: u64,
+    stream: u64,
+    sent: usize,
+    packet_bytes: usize,
+    named: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// There is more to send.
+    More,
+    /// The kernel has the whole message.
+    Done,
+}
+
+impl Outgoing {
+    /// A message that starts; `stream` tells a sender's long messages from those of others.
+    pub(crate) fn new(kind: Kind, id: u64, stream: u64) -> Self {
+        Self { kind, id, stream, sent: 0, packet_bytes: PACKET_BYTES, named: false }
+    }
+
+    /// The same, with the sending process named by the kernel on the first packet.
+    #[cfg(feature = "macros")]
+    pub(crate) fn named(self) -> Self {
+        Self { named: true, ..self }
+    }
+
+    /// Whether a body needs more than one packet.
+    pub(crate) fn is_long(body: &[u8]) -> bool {
+        body.len() > PACKET_BYTES - HEADER_BYTES
+    }
+
+    /// Sends the next packet: `WouldBlock` where there is no room now, and nothing is lost.
+    pub(crate) fn send_packet<D: AsFd>(
+        &mut self,
+        socket: &Socket,
+        body: &[u8],
+        descriptors: &[D],
+    ) -> io::Result<Progress> {
+        loop {
+            match self.try_packet(socket, body, descriptors) {
+                Err(error) if is_too_large(&error) && self.packet_bytes > SMALLEST_PACKET => {
+                    self.packet_bytes /= 2;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_packet<D: AsFd>(&mut self, socket: &Socket, body: &[u8], descriptors: &[D]) -> io::Result<Progress> {
+        if self.sent == 0 && body.len() <= self.packet_bytes - HEADER_BYTES {
+            self.put(socket, Form::Whole, &[], body, descriptors)?;
+            return Ok(Progress::Done);
+        }
+        let piece = &body[self.sent..];
+        let piece = &piece[..piece.len().min(self.packet_bytes - HEADER_BYTES - FRAGMENT_BYTES)];
+        let place = Fragment {
+            stream: self.stream,
+            offset: wire_length(self.sent)?,
+            total: wire_length(body.len())?,
+        };
+        let is_last = self.sent + piece.len() == body.len();
+        let riding = if is_last { descriptors } else { &[] };
+        self.put(socket, Form::Fragment, &place.encode(), piece, riding)?;
+        self.sent += piece.len();
+        Ok(if is_last { Progress::Done } else { Progress::More })
+    }
+
+    fn put<D: AsFd>(
+        &self,
+        socket: &Socket,
+        form: Form,
+        place: &[u8],
+        piece: &[u8],
+        descriptors: &[D],
+    ) -> io::Result<()> {
+        let header = Header {
+            kind: self.kind,
+            form,
+            descriptors: u16::try_from(descriptors.len()).map_err(|_| io::Error::from(Errno::EINVAL))?,
+            length: wire_length(place.len() + piece.len())?,
+            id: self.id,
+        };
+        let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        let header = header.encode();
+        let parts = [IoSlice::new(&header), IoSlice::new(place), IoSlice::new(piece)];
+        if self.named && self.sent == 0 {
+            return socket.send_with_credentials(&parts, &descriptors);
+        }
+        socket.send(&parts, &descriptors)
+    }
+}
+
+/// A length as the wire has it. Limits keep messages below 4 GiB, so this fails only for a bug.
+pub(super) fn wire_length(length: usize) -> io::Result<u32> {
+    u32::try_from(length).map_err(|_| io::Error::from(Errno::EMSGSIZE))
+}
+
+/// Whether the packet did not fit the socket's buffer, or the kernel found no pages in a row for it.
+fn is_too_large(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMSGSIZE | Errno::ENOBUFS))
+}
+
+/// The kernel's limit behind a failed send, if it was one.
+pub(crate) fn refusal(error: &io::Error) -> Option<LimitExceeded> {
+    (error.raw_os_error() == Some(Errno::ETOOMANYREFS as i32)).then_some(LimitExceeded::DescriptorsInFlight)
+}

@@ -1,0 +1,163 @@
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags};
+
+use super::Message;
+use super::inbox::{Inbox, Incoming};
+use super::sender::sole_descriptor;
+use crate::deadline::Deadline;
+use crate::error::{ProtocolError, RecvError};
+use crate::frame::Kind;
+use crate::limits::Limits;
+use crate::socket::{self, Socket};
+use crate::sync::lock;
+
+/// The receiving end of a [`raw_channel`](crate::raw_channel()).
+///
+/// Dropping it closes the descriptor, and senders learn that nobody receives any more.
+#[derive(Debug)]
+pub struct RawReceiver {
+    socket: Socket,
+    inbox: Mutex<Inbox>,
+    limits: Limits,
+}
+
+impl RawReceiver {
+    /// The same end with other limits: [`Limits::message_bytes`], [`Limits::descriptors`] and
+    /// [`Limits::unfinished_messages`] count here.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { inbox: Mutex::new(Inbox::new(limits, limits.unfinished_messages)), limits, ..self }
+    }
+
+    /// Receives one whole message.
+    ///
+    /// The descriptors are the caller's, close-on-exec.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Disconnected`] where every sender is gone and everything they sent was received;
+    /// after [`RecvError::Refused`] and [`RecvError::Protocol`] the message is gone, its descriptors are
+    /// closed, and the next one can be received.
+    ///
+    /// # Blocking
+    ///
+    /// Waits until a message is there.
+    pub fn recv(&self) -> Result<(Vec<u8>, Vec<OwnedFd>), RecvError> {
+        self.receive(Deadline::NEVER).map(Message::into_parts)
+    }
+
+    /// Receives one whole message if it is there: `None` where it is not, or only its beginning is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`recv`](Self::recv).
+    ///
+    /// # Blocking
+    ///
+    /// Never.
+    pub fn try_recv(&self) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, RecvError> {
+        Ok(self.try_receive()?.map(Message::into_parts))
+    }
+
+    /// Receives one whole message, or gives up when the time is over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`recv`](Self::recv), and [`RecvError::Timeout`]; what came of a message by then is kept.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for as long as `timeout` says.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<(Vec<u8>, Vec<OwnedFd>), RecvError> {
+        self.receive(Deadline::after(timeout)).map(Message::into_parts)
+    }
+
+    pub(crate) fn receive(&self, deadline: Deadline) -> Result<Message, RecvError> {
+        loop {
+            match self.look()? {
+                Incoming::Message(message) => return Ok(message),
+                Incoming::End => return Err(RecvError::Disconnected),
+                Incoming::Piece if deadline.has_passed() => return Err(RecvError::Timeout),
+                Incoming::Piece => {}
+                // The lock is free while this thread waits, for others that receive with a deadline.
+                Incoming::Nothing => self.wait(deadline)?,
+            }
+        }
+    }
+
+    pub(crate) fn try_receive(&self) -> Result<Option<Message>, RecvError> {
+        match self.look()? {
+            Incoming::Message(message) => Ok(Some(message)),
+            Incoming::End => Err(RecvError::Disconnected),
+            Incoming::Piece | Incoming::Nothing => Ok(None),
+        }
+    }
+
+    fn look(&self) -> Result<Incoming, RecvError> {
+        let incoming = lock(&self.inbox).receive(&self.socket).map_err(|broken| broken.error)?;
+        match incoming {
+            Incoming::Message(message) if message.kind != Kind::Value => {
+                Err(ProtocolError::Kind(message.kind as u8).into())
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn wait(&self, deadline: Deadline) -> Result<(), RecvError> {
+        let mut input = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        if socket::wait(&mut input, deadline)? { Ok(()) } else { Err(RecvError::Timeout) }
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether a message is half received: its beginning would be lost if the descriptor went elsewhere.
+    #[cfg(feature = "serde")]
+    pub(crate) fn is_in_a_message(&self) -> bool {
+        lock(&self.inbox).is_in_a_message()
+    }
+}
+
+impl Message {
+    fn into_parts(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (self.body, self.descriptors)
+    }
+}
+
+impl From<Socket> for RawReceiver {
+    fn from(socket: Socket) -> Self {
+        let limits = Limits::default();
+        Self { socket, inbox: Mutex::new(Inbox::new(limits, limits.unfinished_messages)), limits }
+    }
+}
+
+/// Takes the descriptor over; that it is a connected socket of packets shows at the first message.
+impl From<OwnedFd> for RawReceiver {
+    fn from(descriptor: OwnedFd) -> Self {
+        Socket::from(descriptor).into()
+    }
+}
+
+/// Gives the descriptor up without closing it. The beginning of a long message that was half received
+/// is lost.
+impl From<RawReceiver> for OwnedFd {
+    fn from(receiver: RawReceiver) -> Self {
+        sole_descriptor(receiver.socket)
+    }
+}
+
+impl AsFd for RawReceiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

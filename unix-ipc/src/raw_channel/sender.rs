@@ -1,0 +1,199 @@
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process;
+
+use nix::poll::{PollFd, PollFlags};
+
+use super::outgoing::{Outgoing, Progress, refusal};
+use crate::deadline::Deadline;
+use crate::error::{LimitExceeded, SendError};
+use crate::frame::{Form, HEADER_BYTES, Header, Kind, MEMORY_BYTES};
+use crate::limits::Limits;
+use crate::socket::{self, Socket};
+use crate::sync::Turn;
+use crate::sys::memory;
+
+/// The sending end of a [`raw_channel`](crate::raw_channel()).
+///
+/// It can be shared by threads, and its descriptor by processes: messages are never torn or mixed.
+/// Dropping it closes the descriptor.
+#[derive(Debug)]
+pub struct RawSender {
+    socket: Socket,
+    /// Held through a long message: a sender has one on its way at a time.
+    turn: Turn,
+    /// Tells this sender's long messages from those of others.
+    stream: u64,
+    limits: Limits,
+}
+
+impl RawSender {
+    /// The same end with other limits: [`Limits::message_bytes`] and [`Limits::descriptors`] count here.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Sends one message: bytes, and descriptors, of which the receiver gets duplicates.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Disconnected`] where the receiver is gone, [`SendError::Refused`] where a limit of this
+    /// end or of the kernel is exceeded, [`SendError::Io`] otherwise. The next message is not affected.
+    ///
+    /// # Blocking
+    ///
+    /// Waits while the socket's buffer is full, for as long as the receiver does not read.
+    pub fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), SendError> {
+        self.send_all(bytes, descriptors, Deadline::NEVER)
+    }
+
+    /// Sends one message if there is room for it now.
+    ///
+    /// A message longer than a packet travels in a sealed memory file, so that it is sent whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send), and [`SendError::Full`] where there is no room, or where the message is
+    /// long and the process may not make a memory file.
+    ///
+    /// # Blocking
+    ///
+    /// Never.
+    pub fn try_send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), SendError> {
+        self.try_send_all(bytes, descriptors)
+    }
+
+    pub(crate) fn send_all<D: AsFd>(
+        &self,
+        bytes: &[u8],
+        descriptors: &[D],
+        deadline: Deadline,
+    ) -> Result<(), SendError> {
+        self.check(bytes, descriptors.len())?;
+        let _turn = match Outgoing::is_long(bytes) {
+            true => Some(self.turn.take(deadline).ok_or(SendError::Timeout(()))?),
+            false => None,
+        };
+        let mut message = Outgoing::new(Kind::Value, 0, self.stream());
+        loop {
+            match message.send_packet(&self.socket, bytes, descriptors) {
+                Ok(Progress::Done) => return Ok(()),
+                Ok(Progress::More) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(deadline)?,
+                Err(error) => return Err(send_error(error)),
+            }
+        }
+    }
+
+    pub(crate) fn try_send_all<D: AsFd>(&self, bytes: &[u8], descriptors: &[D]) -> Result<(), SendError> {
+        self.check(bytes, descriptors.len())?;
+        let sent = if Outgoing::is_long(bytes) {
+            self.send_in_memory(bytes, descriptors)
+        } else {
+            Outgoing::new(Kind::Value, 0, 0).send_packet(&self.socket, bytes, descriptors).map(drop)
+        };
+        sent.map_err(send_error)
+    }
+
+    /// A long message as one packet: its bytes are in a memory file, the first of its descriptors.
+    fn send_in_memory<D: AsFd>(&self, bytes: &[u8], descriptors: &[D]) -> io::Result<()> {
+        let Ok(file) = memory::sealed_copy(bytes) else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let mut riding = vec![file.as_fd()];
+        riding.extend(descriptors.iter().map(AsFd::as_fd));
+        let header = Header {
+            kind: Kind::Value,
+            form: Form::Memory,
+            descriptors: u16::try_from(riding.len()).unwrap_or(u16::MAX),
+            length: MEMORY_BYTES as u32,
+            id: 0,
+        };
+        let header: [u8; HEADER_BYTES] = header.encode();
+        let length = (bytes.len() as u64).to_le_bytes();
+        self.socket.send(&[io::IoSlice::new(&header), io::IoSlice::new(&length)], &riding)
+    }
+
+    fn check(&self, bytes: &[u8], descriptors: usize) -> Result<(), SendError> {
+        let refuse = |source| Err(SendError::Refused { value: (), source });
+        let (actual, limit) = (bytes.len() as u64, self.limits.message_bytes());
+        if actual > limit {
+            return refuse(LimitExceeded::MessageBytes { actual, limit });
+        }
+        let (actual, limit) = (descriptors as u64, self.limits.descriptors() as u64);
+        if actual > limit {
+            return refuse(LimitExceeded::Descriptors { actual, limit });
+        }
+        Ok(())
+    }
+
+    fn wait_for_room(&self, deadline: Deadline) -> Result<(), SendError> {
+        let mut room = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
+        match socket::wait(&mut room, deadline) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(SendError::Timeout(())),
+            Err(source) => Err(SendError::Io { value: (), source }),
+        }
+    }
+
+    /// A number that no other sender of the same channel has, the copy in a forked process included.
+    fn stream(&self) -> u64 {
+        self.stream ^ u64::from(process::id())
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+fn send_error(error: io::Error) -> SendError {
+    if socket::is_hang_up(&error) {
+        return SendError::Disconnected(());
+    }
+    if error.kind() == io::ErrorKind::WouldBlock {
+        return SendError::Full(());
+    }
+    match refusal(&error) {
+        Some(source) => SendError::Refused { value: (), source },
+        None => SendError::Io { value: (), source: error },
+    }
+}
+
+impl From<Socket> for RawSender {
+    fn from(socket: Socket) -> Self {
+        let stream = RandomState::new().build_hasher().finish();
+        Self { socket, turn: Turn::default(), stream, limits: Limits::default() }
+    }
+}
+
+/// Takes the descriptor over; that it is a connected socket of packets shows at the first message.
+impl From<OwnedFd> for RawSender {
+    fn from(descriptor: OwnedFd) -> Self {
+        Socket::from(descriptor).into()
+    }
+}
+
+/// Gives the descriptor up without closing it.
+impl From<RawSender> for OwnedFd {
+    fn from(sender: RawSender) -> Self {
+        sole_descriptor(sender.socket)
+    }
+}
+
+impl AsFd for RawSender {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The descriptor of an end that is owned, and so not in any message on its way.
+pub(super) fn sole_descriptor(socket: Socket) -> OwnedFd {
+    socket.into_descriptor().expect("a descriptor that a message still holds can be duplicated")
+}

@@ -1,0 +1,329 @@
+//! The calls in flight: ids, who waits for what, limits.
+//!
+//! No I/O, no threads and no clock, so that the blocking front and others can share it and tests can drive
+//! it. `W` wakes whoever waits for a call, `S` is a socket through which a reply may come instead.
+
+use std::collections::HashMap;
+
+use super::ended::Ended;
+use crate::codec::Failure;
+use crate::error::{LimitExceeded, ProtocolError};
+use crate::raw_channel::Message;
+
+/// What came of a call.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Reply(Message),
+    Failed(Failure),
+    /// The reply came, and could not be received.
+    Broken(CallFault),
+    /// The connection ended before the reply came.
+    Ended(Ended),
+}
+
+/// Why one reply could not be received.
+#[derive(Debug)]
+pub(crate) enum CallFault {
+    Refused(LimitExceeded),
+    Protocol(ProtocolError),
+}
+
+#[derive(Debug)]
+pub(crate) struct Calls<W, S> {
+    next: u64,
+    slots: HashMap<u64, Slot<W, S>>,
+    most: usize,
+    unread_bytes: u64,
+    most_unread_bytes: u64,
+    ended: Option<Ended>,
+}
+
+#[derive(Debug)]
+struct Slot<W, S> {
+    outcome: Option<Outcome>,
+    waiting: Option<W>,
+    /// Whether the reply can still come over the connection.
+    on_connection: bool,
+    /// Where else it can come from: the server sent the reply sender on.
+    sockets: Vec<S>,
+}
+
+impl<W, S> Slot<W, S> {
+    fn unread_bytes(&self) -> u64 {
+        match &self.outcome {
+            Some(Outcome::Reply(message)) => message.body.len() as u64,
+            _ => 0,
+        }
+    }
+}
+
+impl<W, S: Clone + PartialEq> Calls<W, S> {
+    pub(crate) fn new(most: usize, most_unread_bytes: usize) -> Self {
+        Self {
+            next: 1,
+            slots: HashMap::new(),
+            most,
+            unread_bytes: 0,
+            most_unread_bytes: most_unread_bytes as u64,
+            ended: None,
+        }
+    }
+
+    /// The id that the next call will have.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next
+    }
+
+    /// Goes on where another process left off.
+    pub(crate) fn start_at(&mut self, next: u64) {
+        self.next = next.max(1);
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Makes a place for a new call.
+    pub(crate) fn begin(&mut self) -> Result<u64, LimitExceeded> {
+        if self.slots.len() >= self.most {
+            return Err(LimitExceeded::CallsInFlight { limit: self.most as u64 });
+        }
+        if self.unread_bytes > self.most_unread_bytes {
+            return Err(LimitExceeded::UnreadReplies { limit: self.most_unread_bytes });
+        }
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.slots.insert(id, Slot { outcome: None, waiting: None, on_connection: true, sockets: Vec::new() });
+        Ok(id)
+    }
+
+    /// Whether `take` has something for this call.
+    pub(crate) fn is_ready(&self, id: u64) -> bool {
+        self.slots.get(&id).is_none_or(|slot| slot.outcome.is_some() || self.has_no_holder(slot))
+    }
+
+    /// Takes what came of a call, which frees its place.
+    pub(crate) fn take(&mut self, id: u64) -> Option<Outcome> {
+        if !self.is_ready(id) {
+            return None;
+        }
+        let slot = self.slots.remove(&id)?;
+        self.unread_bytes -= slot.unread_bytes();
+        Some(slot.outcome.unwrap_or_else(|| match &self.ended {
+            Some(ended) if slot.on_connection => Outcome::Ended(ended.clone()),
+            _ => Outcome::Failed(Failure::Dropped),
+        }))
+    }
+
+    /// Frees the place of a call that nobody waits for any more: its late reply answers nobody.
+    pub(crate) fn abandon(&mut self, id: u64) {
+        if let Some(slot) = self.slots.remove(&id) {
+            self.unread_bytes -= slot.unread_bytes();
+        }
+    }
+
+    /// Says how to wake who waits for this call.
+    pub(crate) fn wait(&mut self, id: u64, waiting: W) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.waiting = Some(waiting);
+        }
+    }
+
+    pub(crate) fn stop_waiting(&mut self, id: u64) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.waiting = None;
+        }
+    }
+
+    /// Anybody who waits, to take over the reading.
+    pub(crate) fn anyone_waiting(&self) -> Option<&W> {
+        self.slots.values().find_map(|slot| slot.waiting.as_ref())
+    }
+
+    /// Stores what came of a call, unless something came before or nobody wants it any more, and returns
+    /// who is to be woken. An id that was never given out is nonsense.
+    pub(crate) fn settle(&mut self, id: u64, outcome: Outcome) -> Result<Option<&W>, ProtocolError> {
+        self.check(id)?;
+        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.outcome.is_none()) else { return Ok(None) };
+        slot.outcome = Some(outcome);
+        self.unread_bytes += slot.unread_bytes();
+        Ok(slot.waiting.as_ref())
+    }
+
+    /// The connection will not bring the reply; a socket still may.
+    pub(crate) fn drop_connection(&mut self, id: u64) -> Result<Option<&W>, ProtocolError> {
+        self.check(id)?;
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.on_connection = false;
+        }
+        Ok(self.woken(id))
+    }
+
+    /// The reply may come through this socket, too. One for a call that is over is closed by dropping it.
+    pub(crate) fn add_socket(&mut self, id: u64, socket: S, most: usize) -> Result<(), ProtocolError> {
+        self.check(id)?;
+        match self.slots.get_mut(&id) {
+            Some(slot) if slot.sockets.len() >= most => Err(ProtocolError::Call(id)),
+            Some(slot) => {
+                slot.sockets.push(socket);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// This socket will not bring the reply.
+    pub(crate) fn drop_socket(&mut self, id: u64, socket: &S) -> Option<&W> {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.sockets.retain(|other| other != socket);
+        }
+        self.woken(id)
+    }
+
+    /// All sockets through which a reply may come, with the call it is for.
+    pub(crate) fn sockets(&self) -> Vec<(u64, S)> {
+        let open = self.slots.iter().filter(|(_, slot)| slot.outcome.is_none());
+        open.flat_map(|(id, slot)| slot.sockets.iter().map(|socket| (*id, socket.clone()))).collect()
+    }
+
+    /// Whether this call can only be answered through a socket.
+    pub(crate) fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    /// The connection is over: the first reason counts. Returns all who are to be woken.
+    pub(crate) fn end(&mut self, ended: Ended) -> impl Iterator<Item = &W> {
+        self.ended.get_or_insert(ended);
+        self.slots.values().filter_map(|slot| slot.waiting.as_ref())
+    }
+
+    fn check(&self, id: u64) -> Result<(), ProtocolError> {
+        if id == 0 || id >= self.next { Err(ProtocolError::Call(id)) } else { Ok(()) }
+    }
+
+    fn has_no_holder(&self, slot: &Slot<W, S>) -> bool {
+        let on_connection = slot.on_connection && self.ended.is_none();
+        !on_connection && slot.sockets.is_empty()
+    }
+
+    fn woken(&self, id: u64) -> Option<&W> {
+        if self.is_ready(id) { self.slots.get(&id)?.waiting.as_ref() } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Kind;
+
+    type TestCalls = Calls<&'static str, u8>;
+
+    fn calls() -> TestCalls {
+        Calls::new(2, 10)
+    }
+
+    fn reply(bytes: usize) -> Outcome {
+        let body = vec![0; bytes];
+        Outcome::Reply(Message { kind: Kind::Reply, id: 0, body, descriptors: Vec::new() })
+    }
+
+    #[test]
+    fn a_reply_waits_for_its_caller() {
+        let mut calls = calls();
+        let id = calls.begin().unwrap();
+        assert!(!calls.is_ready(id));
+        assert!(calls.take(id).is_none());
+        calls.wait(id, "caller");
+        assert_eq!(calls.settle(id, reply(1)).unwrap(), Some(&"caller"));
+        assert!(calls.is_ready(id));
+        assert!(matches!(calls.take(id), Some(Outcome::Reply(_))));
+        assert!(calls.is_idle());
+    }
+
+    #[test]
+    fn p60_calls_in_flight_are_limited() {
+        let mut calls = calls();
+        let first = calls.begin().unwrap();
+        calls.begin().unwrap();
+        assert_eq!(calls.begin(), Err(LimitExceeded::CallsInFlight { limit: 2 }));
+        calls.abandon(first);
+        calls.begin().unwrap();
+    }
+
+    #[test]
+    fn p60_unread_replies_are_limited_until_taken() {
+        let mut calls = calls();
+        let id = calls.begin().unwrap();
+        calls.settle(id, reply(11)).unwrap();
+        assert_eq!(calls.begin(), Err(LimitExceeded::UnreadReplies { limit: 10 }));
+        calls.take(id).unwrap();
+        calls.begin().unwrap();
+    }
+
+    #[test]
+    fn p56_a_late_reply_answers_nobody() {
+        let mut calls = calls();
+        let late = calls.begin().unwrap();
+        calls.abandon(late);
+        let next = calls.begin().unwrap();
+        assert_eq!(calls.settle(late, reply(1)).unwrap(), None);
+        assert!(!calls.is_ready(next));
+        assert_eq!(calls.unread_bytes, 0);
+    }
+
+    #[test]
+    fn an_id_never_given_out_is_nonsense() {
+        let mut calls = calls();
+        let id = calls.begin().unwrap();
+        assert_eq!(calls.settle(id + 1, reply(0)), Err(ProtocolError::Call(id + 1)));
+        assert_eq!(calls.drop_connection(0), Err(ProtocolError::Call(0)));
+        assert_eq!(calls.add_socket(9, 1, 8), Err(ProtocolError::Call(9)));
+    }
+
+    #[test]
+    fn the_first_of_two_replies_wins() {
+        let mut calls = calls();
+        let id = calls.begin().unwrap();
+        calls.settle(id, reply(1)).unwrap();
+        calls.settle(id, Outcome::Failed(Failure::Dropped)).unwrap();
+        assert!(matches!(calls.take(id), Some(Outcome::Reply(_))));
+    }
+
+    #[test]
+    fn p54_no_reply_comes_when_all_holders_are_gone() {
+        let mut calls = calls();
+        let id = calls.begin().unwrap();
+        calls.add_socket(id, 7, 8).unwrap();
+        calls.add_socket(id, 8, 8).unwrap();
+        calls.drop_connection(id).unwrap();
+        assert!(!calls.is_ready(id));
+        calls.drop_socket(id, &7);
+        assert!(!calls.is_ready(id));
+        calls.wait(id, "caller");
+        assert_eq!(calls.drop_socket(id, &8), Some(&"caller"));
+        assert!(matches!(calls.take(id), Some(Outcome::Failed(Failure::Dropped))));
+    }
+
+    #[test]
+    fn the_end_fails_all_calls_but_those_with_a_socket() {
+        let mut calls = calls();
+        let plain = calls.begin().unwrap();
+        let forwarded = calls.begin().unwrap();
+        calls.add_socket(forwarded, 7, 8).unwrap();
+        calls.wait(plain, "plain");
+        assert_eq!(calls.end(Ended::Disconnected).collect::<Vec<_>>(), [&"plain"]);
+        assert!(matches!(calls.take(plain), Some(Outcome::Ended(Ended::Disconnected))));
+        assert!(!calls.is_ready(forwarded));
+        assert_eq!(calls.sockets(), [(forwarded, 7)]);
+        calls.drop_socket(forwarded, &7);
+        assert!(matches!(calls.take(forwarded), Some(Outcome::Ended(Ended::Disconnected))));
+    }
+
+    #[test]
+    fn sockets_of_one_call_are_limited() {
+        let mut calls = calls();
+        let id = calls.begin().unwrap();
+        calls.add_socket(id, 1, 1).unwrap();
+        assert_eq!(calls.add_socket(id, 2, 1), Err(ProtocolError::Call(id)));
+    }
+}

@@ -1,0 +1,239 @@
+//! Sending: introductions and calls. Nobody waits for room without reading.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags};
+
+use super::super::error::CallError;
+use super::super::task::Method;
+use super::state::{Core, State};
+use crate::codec::Attachments;
+use crate::deadline::Deadline;
+use crate::error::LimitExceeded;
+use crate::frame::Kind;
+use crate::raw_channel::{Outgoing, Progress, refusal};
+use crate::socket;
+use crate::sync::wait_on;
+
+/// Why a message was not sent.
+#[derive(Debug)]
+pub(super) enum SendFailure {
+    /// The peer is going; what it sent before may still say why.
+    HungUp,
+    TimedOut,
+    Io(io::Error),
+}
+
+impl From<io::Error> for SendFailure {
+    fn from(error: io::Error) -> Self {
+        if socket::is_hang_up(&error) { Self::HungUp } else { Self::Io(error) }
+    }
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) deadline: Deadline,
+    /// The same as it was given, for the error that says so.
+    pub(super) after: Duration,
+}
+
+impl From<Option<Duration>> for Patience {
+    fn from(timeout: Option<Duration>) -> Self {
+        let after = timeout.unwrap_or(Duration::MAX);
+        Self { deadline: Deadline::after(after), after }
+    }
+}
+
+/// An encoded call.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) method: &'static Method,
+    pub(super) number: u32,
+    pub(super) body: Vec<u8>,
+    pub(super) attachments: Attachments,
+}
+
+impl Core {
+    /// Sends a call, and gives the id under which its reply comes.
+    pub(super) fn begin(&self, call: Encoded, patience: Patience) -> Result<u64, CallError> {
+        let method = call.method.name();
+        self.check(&call)?;
+        self.introduce(patience.deadline).map_err(|failure| self.send_error(method, patience, failure))?;
+        let id = {
+            let mut state = self.state();
+            self.check_open(method, &state)?;
+            state.calls.begin().map_err(|source| CallError::Refused { method, source })?
+        };
+        match self.send_call(Kind::Call, id, call, patience) {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                self.state().calls.abandon(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends a call that has no reply.
+    pub(super) fn send_oneway(&self, call: Encoded, patience: Patience) -> Result<(), CallError> {
+        let method = call.method.name();
+        self.check(&call)?;
+        self.introduce(patience.deadline).map_err(|failure| self.send_error(method, patience, failure))?;
+        self.check_open(method, &self.state())?;
+        self.send_call(Kind::OneWay, 0, call, patience)
+    }
+
+    fn send_call(&self, kind: Kind, id: u64, call: Encoded, patience: Patience) -> Result<(), CallError> {
+        let Encoded { method, body, mut attachments, .. } = call;
+        let method = method.name();
+        let descriptors = attachments.open().map_err(|source| CallError::Io { method, source })?;
+        match self.send_message(kind, id, &body, &descriptors, patience.deadline) {
+            Ok(()) => {
+                attachments.accepted();
+                Ok(())
+            }
+            Err(failure) => Err(self.send_error(method, patience, failure)),
+        }
+    }
+
+    /// What can be said before anything is sent.
+    fn check(&self, call: &Encoded) -> Result<(), CallError> {
+        let method = call.method.name();
+        self.link.check().map_err(|source| CallError::Io { method, source })?;
+        let limits = self.link.limits();
+        let (actual, limit) = (call.body.len() as u64, limits.message_bytes());
+        if actual > limit {
+            return Err(CallError::Refused { method, source: LimitExceeded::MessageBytes { actual, limit } });
+        }
+        let (actual, limit) = (call.attachments.len() as u64, limits.descriptors() as u64);
+        if actual > limit {
+            return Err(CallError::Refused { method, source: LimitExceeded::Descriptors { actual, limit } });
+        }
+        let state = self.state();
+        let missing = |number: u32| state.peer.as_ref()?.missing.get(usize::try_from(number).ok()?)?.clone();
+        match missing(call.number) {
+            Some(mismatch) => {
+                Err(CallError::UnknownMethod { method, ours: mismatch.theirs, theirs: mismatch.ours })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_open(&self, method: &'static str, state: &State) -> Result<(), CallError> {
+        if let Some(ended) = state.calls.ended() {
+            return Err(CallError::ended(method, ended.clone()));
+        }
+        if state.moving {
+            let source = io::Error::new(io::ErrorKind::NotConnected, "the client has moved to another process");
+            return Err(CallError::Io { method, source });
+        }
+        Ok(())
+    }
+
+    /// Introduces this end, once, before anything else is sent.
+    pub(super) fn introduce(&self, deadline: Deadline) -> Result<(), SendFailure> {
+        if self.state().introduced {
+            return Ok(());
+        }
+        let Some(_turn) = self.introduction.take(deadline) else { return Err(SendFailure::TimedOut) };
+        if self.state().introduced {
+            return Ok(());
+        }
+        let nothing: [Arc<OwnedFd>; 0] = [];
+        let hello = self.hello().encode();
+        self.send(Outgoing::new(Kind::Hello, 0, 0).named(), &hello, &nothing, deadline)?;
+        self.state().introduced = true;
+        Ok(())
+    }
+
+    fn send_message<D: AsFd>(
+        &self,
+        kind: Kind,
+        id: u64,
+        body: &[u8],
+        descriptors: &[D],
+        deadline: Deadline,
+    ) -> Result<(), SendFailure> {
+        let _turn = match Outgoing::is_long(body) {
+            true => Some(self.long.take(deadline).ok_or(SendFailure::TimedOut)?),
+            false => None,
+        };
+        self.send(Outgoing::new(kind, id, 0), body, descriptors, deadline)
+    }
+
+    fn send<D: AsFd>(
+        &self,
+        mut message: Outgoing,
+        body: &[u8],
+        descriptors: &[D],
+        deadline: Deadline,
+    ) -> Result<(), SendFailure> {
+        loop {
+            match message.send_packet(self.link.socket(), body, descriptors) {
+                Ok(Progress::Done) => return Ok(()),
+                Ok(Progress::More) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(deadline)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits for room, and reads meanwhile what comes if nobody else does: the server may wait for the
+    /// same.
+    fn wait_for_room(&self, deadline: Deadline) -> Result<(), SendFailure> {
+        loop {
+            let reads = self.state().reads;
+            let socket = PollFd::new(self.link.socket().as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT);
+            let child = self.link.peer_child().and_then(|child| child.pidfd());
+            let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
+            let mut waited: Vec<PollFd<'_>> = std::iter::once(socket).chain(child).collect();
+            if !socket::wait(&mut waited, deadline)? {
+                return Err(SendFailure::TimedOut);
+            }
+            let events = waited.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+            if events.contains(PollFlags::POLLOUT) {
+                return Ok(());
+            }
+            self.read_or_let_read(reads, deadline);
+            if self.state().calls.ended().is_some() {
+                return Err(SendFailure::HungUp);
+            }
+        }
+    }
+
+    /// There is something to read: reads it, or waits until the thread that reads has.
+    fn read_or_let_read(&self, reads: u64, deadline: Deadline) {
+        if let Some(reading) = self.try_read() {
+            reading.read_available();
+            return;
+        }
+        let mut state = self.state();
+        while state.reading && state.reads == reads && !deadline.has_passed() {
+            state = wait_on(&self.progress, state, deadline);
+        }
+    }
+
+    /// What a failed send means for the call. Where the peer is going, what it sent before is read first: it
+    /// may say why.
+    fn send_error(&self, method: &'static str, patience: Patience, failure: SendFailure) -> CallError {
+        match failure {
+            SendFailure::TimedOut => CallError::Timeout { method, after: patience.after },
+            SendFailure::Io(error) => match refusal(&error) {
+                Some(source) => CallError::Refused { method, source },
+                None => CallError::Io { method, source: error },
+            },
+            SendFailure::HungUp => {
+                if let Some(reading) = self.try_read() {
+                    reading.read_available();
+                }
+                match self.state().calls.ended() {
+                    Some(ended) => CallError::ended(method, ended.clone()),
+                    None => CallError::Disconnected { method },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The calling end: whoever waits, reads.
+
+mod begin;
+mod call;
+mod handle;
+mod moved;
+mod pending;
+mod reading;
+mod state;
+mod waiting;
+
+pub use self::call::Call;
+pub use self::handle::Client;
+pub use self::pending::Pending;

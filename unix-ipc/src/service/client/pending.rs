@@ -1,0 +1,113 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::calls::Outcome;
+use super::super::error::CallError;
+use super::begin::Patience;
+use super::state::Core;
+use crate::codec::{Arrived, DecodeError};
+use crate::deadline::Deadline;
+use crate::error::ProtocolError;
+use crate::limits::Limits;
+use crate::raw_channel::Message;
+
+/// Makes a reply's bytes the method's result.
+pub(crate) type Decode<T, E> = fn(&[u8], Arrived, &Limits) -> Result<Result<T, E>, DecodeError>;
+
+/// A call that was begun and not waited for yet.
+///
+/// Several can be waited for in any order. Dropping one gives the reply up; the server is not told.
+#[must_use = "dropping it gives the reply up"]
+pub struct Pending<T, E = Infallible> {
+    core: Arc<Core>,
+    id: u64,
+    method: &'static str,
+    patience: Patience,
+    decode: Decode<T, E>,
+}
+
+impl<T, E> Pending<T, E> {
+    pub(super) fn new(
+        core: Arc<Core>,
+        id: u64,
+        method: &'static str,
+        patience: Patience,
+        decode: Decode<T, E>,
+    ) -> Self {
+        Self { core, id, method, patience, decode }
+    }
+
+    /// Waits for the reply.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Service`] with the service's own error, or what went wrong with the call.
+    ///
+    /// # Blocking
+    ///
+    /// Until the reply is there, the server is gone, or the client's timeout
+    /// (`with_timeout`), which counts from the beginning of the call, is over.
+    pub fn wait(self) -> Result<T, CallError<E>> {
+        let patience = self.patience;
+        self.wait_until(patience)
+    }
+
+    /// Waits for the reply for at most so long, or until the client's timeout if that ends earlier.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`wait`](Self::wait); after [`CallError::Timeout`] the call's place is free and its late reply
+    /// answers nobody.
+    pub fn wait_timeout(self, timeout: Duration) -> Result<T, CallError<E>> {
+        let given = Deadline::after(timeout);
+        let mut patience = self.patience;
+        if given.min(patience.deadline) == given {
+            patience = Patience { deadline: given, after: timeout };
+        }
+        self.wait_until(patience)
+    }
+
+    /// Whether [`wait`](Self::wait) would return at once. Reads what has come, and never blocks.
+    pub fn is_ready(&self) -> bool {
+        self.core.is_ready(self.id)
+    }
+
+    fn wait_until(self, patience: Patience) -> Result<T, CallError<E>> {
+        let method = self.method;
+        let outcome = self.core.wait(self.id, patience.deadline);
+        match outcome {
+            None => Err(CallError::Timeout { method, after: patience.after }),
+            Some(Outcome::Reply(message)) => self.decode(message),
+            Some(Outcome::Failed(failure)) => Err(CallError::failed(method, failure).widen()),
+            Some(Outcome::Broken(fault)) => Err(CallError::broken(method, fault).widen()),
+            Some(Outcome::Ended(ended)) => Err(CallError::ended(method, ended).widen()),
+        }
+    }
+
+    fn decode(&self, message: Message) -> Result<T, CallError<E>> {
+        let method = self.method;
+        let arrived = Arrived { descriptors: message.descriptors, reply: None };
+        match (self.decode)(&message.body, arrived, self.core.link.limits()) {
+            Ok(result) => result.map_err(CallError::Service),
+            Err(DecodeError::Limit(source)) => Err(CallError::Refused { method, source }),
+            Err(error) => {
+                Err(CallError::Protocol { method, source: ProtocolError::Body(error.to_string()) })
+            }
+        }
+    }
+}
+
+impl<T, E> Drop for Pending<T, E> {
+    fn drop(&mut self) {
+        // After `wait` the place is free already, and its number is never used again.
+        self.core.state().calls.abandon(self.id);
+    }
+}
+
+impl<T, E> fmt::Debug for Pending<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").field("method", &self.method).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,201 @@
+//! Reading: one thread at a time does it for all, and runs no user code meanwhile.
+
+use std::thread::Thread;
+use std::time::Duration;
+
+use super::super::calls::{CallFault, Outcome};
+use super::super::connection::EXIT_WAIT;
+use super::super::ended::Ended;
+use super::super::hello::Hello;
+use super::state::{Core, ReplySocket};
+use crate::codec::{self, Arrived, Failure};
+use crate::error::{ProtocolError, RecvError};
+use crate::frame::Kind;
+use crate::raw_channel::{Broken, Incoming, Message};
+
+/// The most sockets through which the reply of one call can come.
+const MOST_REPLY_SOCKETS: usize = 64;
+
+/// The right to read, until this is dropped: then it goes to exactly one thread that waits.
+#[derive(Debug)]
+pub(super) struct Reading<'a>(&'a Core);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.reading = false;
+        state.reads = state.reads.wrapping_add(1);
+        state.hand_on();
+        drop(state);
+        self.0.progress.notify_all();
+    }
+}
+
+impl Core {
+    /// The right to read, if nobody has it.
+    pub(super) fn try_read(&self) -> Option<Reading<'_>> {
+        let mut state = self.state();
+        if state.reading {
+            return None;
+        }
+        state.reading = true;
+        Some(Reading(self))
+    }
+}
+
+impl Reading<'_> {
+    pub(super) fn core(&self) -> &Core {
+        self.0
+    }
+
+    /// Reads everything that is there, without waiting, and gives each reply to its call.
+    pub(super) fn read_available(&self) {
+        while self.read_one() {}
+        self.read_sockets();
+        self.look_at_child();
+    }
+
+    /// Reads one message of the connection: false where there is none now, or none any more.
+    pub(super) fn read_one(&self) -> bool {
+        let core = self.0;
+        if core.state().calls.ended().is_some() {
+            return false;
+        }
+        match core.link.receive() {
+            Ok(Incoming::Message(message)) => self.route(message),
+            Ok(Incoming::Piece) => {}
+            Ok(Incoming::Nothing) => return false,
+            Ok(Incoming::End) => self.end(self.reason_of_end()),
+            Err(broken) => self.route_broken(broken),
+        }
+        core.state().reads += 1;
+        core.progress.notify_all();
+        true
+    }
+
+    /// Reads the sockets of forwarded replies.
+    pub(super) fn read_sockets(&self) {
+        let sockets = self.0.state().calls.sockets();
+        for (id, socket) in sockets {
+            let received = socket.receiver().try_receive();
+            let mut state = self.0.state();
+            let woken = match received {
+                Ok(None) => continue,
+                Ok(Some(message)) => state.calls.settle(id, Outcome::Reply(message)).ok().flatten(),
+                Err(RecvError::Disconnected) => state.calls.drop_socket(id, &socket),
+                Err(error) => {
+                    state.calls.settle(id, Outcome::Broken(CallFault::from(error))).ok().flatten()
+                }
+            };
+            woken.map(Thread::unpark);
+        }
+    }
+
+    /// If the child has ended nothing more will come, whoever still holds its socket: once everything it sent
+    /// is read, the connection is over.
+    pub(super) fn look_at_child(&self) {
+        let Some(exit) = self.0.link.peer_child().and_then(|child| child.exit(Duration::ZERO)) else { return };
+        while self.read_one() {}
+        self.end(Ended::PeerDied(exit));
+    }
+
+    fn reason_of_end(&self) -> Ended {
+        let exit = self.0.link.peer_child().and_then(|child| child.exit(EXIT_WAIT));
+        exit.map_or(Ended::Disconnected, Ended::PeerDied)
+    }
+
+    pub(super) fn end(&self, ended: Ended) {
+        self.0.state().end(ended);
+    }
+
+    /// The peer sent nonsense: it is told so, and hung up on.
+    fn accuse(&self, error: ProtocolError) {
+        self.0.link.accuse(&error.to_string());
+        self.end(Ended::Protocol(error));
+    }
+
+    fn route(&self, message: Message) {
+        if let Err(error) = self.accept(message) {
+            self.accuse(error);
+        }
+    }
+
+    fn accept(&self, message: Message) -> Result<(), ProtocolError> {
+        let id = message.id;
+        match message.kind {
+            Kind::Hello => self.meet(&message),
+            Kind::Reply => self.settle(id, Outcome::Reply(message)),
+            Kind::Failure => match self.decode_failure(&message)? {
+                Failure::Dropped => {
+                    self.0.state().calls.drop_connection(id)?.map(Thread::unpark);
+                    Ok(())
+                }
+                failure => self.settle(id, Outcome::Failed(failure)),
+            },
+            Kind::Forwarded => self.add_socket(message),
+            Kind::Fault => {
+                let reason = String::from_utf8_lossy(&message.body).into_owned();
+                self.end(Ended::Protocol(ProtocolError::Accused(reason)));
+                Ok(())
+            }
+            other => Err(ProtocolError::Kind(other as u8)),
+        }
+    }
+
+    fn meet(&self, message: &Message) -> Result<(), ProtocolError> {
+        if !message.descriptors.is_empty() {
+            return Err(ProtocolError::DescriptorCount { declared: 0, actual: message.descriptors.len() });
+        }
+        let peer = self.0.meet(Hello::decode(&message.body, self.0.link.limits())?)?;
+        let mut state = self.0.state();
+        if state.peer.is_some() {
+            return Err(ProtocolError::Order("a second introduction"));
+        }
+        state.peer = Some(peer);
+        Ok(())
+    }
+
+    fn decode_failure(&self, message: &Message) -> Result<Failure, ProtocolError> {
+        let arrived = Arrived::default();
+        codec::decode(&message.body, arrived, self.0.link.limits())
+            .map_err(|error| ProtocolError::Body(error.to_string()))
+    }
+
+    fn settle(&self, id: u64, outcome: Outcome) -> Result<(), ProtocolError> {
+        self.0.state().calls.settle(id, outcome)?.map(Thread::unpark);
+        Ok(())
+    }
+
+    fn add_socket(&self, message: Message) -> Result<(), ProtocolError> {
+        let actual = message.descriptors.len();
+        let Ok([descriptor]) = <[_; 1]>::try_from(message.descriptors) else {
+            return Err(ProtocolError::DescriptorCount { declared: 1, actual });
+        };
+        let socket = ReplySocket::from(descriptor);
+        self.0.state().calls.add_socket(message.id, socket, MOST_REPLY_SOCKETS)
+    }
+
+    /// A message that could not be received. Where its header was sound, it concerns its call alone.
+    fn route_broken(&self, broken: Broken) {
+        match (broken.about, broken.error) {
+            (Some((Kind::Reply | Kind::Failure | Kind::Forwarded, id)), error) => {
+                if let Err(error) = self.settle(id, Outcome::Broken(CallFault::from(error))) {
+                    self.accuse(error);
+                }
+            }
+            (_, RecvError::Protocol(error)) => self.accuse(error),
+            (_, RecvError::Refused(limit)) => self.accuse(ProtocolError::Body(limit.to_string())),
+            (_, error) => self.end(Ended::Io(std::io::Error::from(error).into())),
+        }
+    }
+}
+
+impl From<RecvError> for CallFault {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Refused(limit) => Self::Refused(limit),
+            RecvError::Protocol(error) => Self::Protocol(error),
+            other => Self::Protocol(ProtocolError::Body(other.to_string())),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::Thread;
+
+use super::super::calls::Calls;
+use super::super::connection::{Connection, Link};
+use super::super::ended::Ended;
+use super::super::hello::{Hello, Mismatch, Role};
+use super::super::task::{Method, Task};
+use crate::raw_channel::RawReceiver;
+use crate::sync::{Turn, lock};
+
+/// The calling end of a connection, shared by all clones of a client.
+///
+/// No thread belongs to it. One of the threads that wait reads for all (`reading.rs`); the state in between is
+/// under one lock, held for moments and never around user code or a system call that waits.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(super) link: Arc<Link>,
+    pub(super) service: &'static str,
+    pub(super) methods: &'static [Method],
+    state: Mutex<State>,
+    /// Rung when the reader has read something or stopped, for threads that wait for room to send.
+    pub(super) progress: Condvar,
+    /// A connection has one long message on its way at a time.
+    pub(super) long: Turn,
+    /// The introduction goes first, and once.
+    pub(super) introduction: Turn,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) calls: Calls<Thread, ReplySocket>,
+    /// Whether a thread reads.
+    pub(super) reading: bool,
+    /// How often somebody has read, so that a thread that waits for it can tell.
+    pub(super) reads: u64,
+    pub(super) introduced: bool,
+    /// The other end's introduction, and what it says of our methods.
+    pub(super) peer: Option<Peer>,
+    /// Whether the connection is on its way into another process.
+    pub(super) moving: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) hello: Hello,
+    /// For each of our methods, in words, why the server does not have it.
+    pub(super) missing: Vec<Option<Mismatch>>,
+}
+
+impl Core {
+    pub(super) fn new<T: Task>(connection: Connection) -> Self {
+        let link = connection.into_link();
+        let limits = *link.limits();
+        Self {
+            link,
+            service: T::SERVICE,
+            methods: T::METHODS,
+            state: Mutex::new(State {
+                calls: Calls::new(limits.calls_in_flight, limits.unread_reply_bytes),
+                reading: false,
+                reads: 0,
+                introduced: false,
+                peer: None,
+                moving: false,
+            }),
+            progress: Condvar::new(),
+            long: Turn::default(),
+            introduction: Turn::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub(super) fn hello(&self) -> Hello {
+        Hello::new(Role::Client, self.service, self.methods)
+    }
+
+    /// What the other end's introduction means, or why it does not fit.
+    pub(super) fn meet(&self, theirs: Hello) -> Result<Peer, crate::ProtocolError> {
+        let ours = self.hello();
+        ours.check(&theirs)?;
+        let missing = theirs.match_methods(&ours).into_iter().map(Result::err).collect();
+        Ok(Peer { hello: theirs, missing })
+    }
+}
+
+impl State {
+    /// The connection is over: everybody who waits for it finds out.
+    pub(super) fn end(&mut self, ended: Ended) {
+        self.calls.end(ended).for_each(Thread::unpark);
+    }
+
+    /// Wakes one thread that waits, to take over the reading.
+    pub(super) fn hand_on(&self) {
+        if !self.reading
+            && let Some(thread) = self.calls.anyone_waiting()
+        {
+            thread.unpark();
+        }
+    }
+}
+
+/// A socket through which the reply of a forwarded call comes, told apart from others by what it is.
+#[derive(Clone, Debug)]
+pub(super) struct ReplySocket(Arc<RawReceiver>);
+
+impl ReplySocket {
+    pub(super) fn receiver(&self) -> &RawReceiver {
+        &self.0
+    }
+}
+
+impl From<OwnedFd> for ReplySocket {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(Arc::new(descriptor.into()))
+    }
+}
+
+impl PartialEq for ReplySocket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}

@@ -1,0 +1,168 @@
+//! One end of a connection: its socket, what is half received, and who is at the other end.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, OnceLock};
+
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::socket::Shutdown;
+
+use super::PeerCredentials;
+use crate::deadline::Deadline;
+use crate::frame::Kind;
+use crate::limits::Limits;
+use crate::raw_channel::{Broken, Inbox, Incoming, Outgoing, Progress};
+use crate::service::child::Child;
+use crate::socket::{self, Socket};
+use crate::sync::lock;
+use crate::sys::fork::Generation;
+
+/// A connection has one sender at each end, and a sender has one long message on its way at a time.
+const UNFINISHED: usize = 1;
+
+/// One end of a connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    // Dropped in this order: the hang-up comes first, and then the child has its time to end.
+    socket: Socket,
+    child: Option<Child>,
+    inbox: Mutex<Inbox>,
+    limits: Limits,
+    peer: OnceLock<PeerCredentials>,
+    /// Whether the socket has been looked at: one from elsewhere may be anything.
+    checked: OnceLock<()>,
+    made_in: Generation,
+}
+
+impl Link {
+    pub(crate) fn new(socket: Socket, limits: Limits) -> Self {
+        Self {
+            socket,
+            child: None,
+            inbox: Mutex::new(Inbox::new(limits, UNFINISHED)),
+            limits,
+            peer: OnceLock::new(),
+            checked: OnceLock::new(),
+            made_in: Generation::current(),
+        }
+    }
+
+    /// The same with another owner of the other end's process.
+    pub(crate) fn with_child(self, child: Child) -> Self {
+        Self { child: Some(child), ..self }
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.inbox = Mutex::new(Inbox::new(limits, UNFINISHED));
+    }
+
+    /// The same with a peer that is known already.
+    pub(crate) fn with_peer(self, peer: PeerCredentials) -> Self {
+        Self { peer: OnceLock::from(peer), ..self }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The process at the other end, where this one spawned it.
+    pub(crate) fn child(&self) -> Option<&Child> {
+        self.child.as_ref()
+    }
+
+    /// The same, if it is the child itself that is at the other end: a wrapper that started another program
+    /// and waits for it says nothing about that program's life.
+    pub(crate) fn peer_child(&self) -> Option<&Child> {
+        let is_peer = |child: &&Child| {
+            self.peer().is_none_or(|peer| u32::try_from(peer.pid()) == Ok(child.pid()))
+        };
+        self.child.as_ref().filter(is_peer)
+    }
+
+    pub(crate) fn peer(&self) -> Option<PeerCredentials> {
+        self.peer.get().copied()
+    }
+
+    pub(crate) fn is_in_a_message(&self) -> bool {
+        lock(&self.inbox).is_in_a_message()
+    }
+
+    /// An error in a copy of the process that made this, and for what is no socket of packets.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if !self.made_in.is_current() {
+            let message = "the connection belongs to the process that this one was forked from";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
+        if self.checked.get().is_none() {
+            self.socket.check_type()?;
+            let _ = self.checked.set(());
+        }
+        Ok(())
+    }
+
+    /// Sends what fits now of one short message; the kernel names this process to the peer.
+    pub(crate) fn send_named(&self, kind: Kind, body: &[u8], descriptors: &[impl AsFd]) -> io::Result<()> {
+        let mut message = Outgoing::new(kind, 0, 0).named();
+        while message.send_packet(&self.socket, body, descriptors)? == Progress::More {}
+        Ok(())
+    }
+
+    /// Tells the peer what it did wrong, if there is room, and hangs up for everybody who has the socket.
+    pub(crate) fn accuse(&self, reason: &str) {
+        let nothing: [BorrowedFd<'_>; 0] = [];
+        let reason = reason.get(..reason.len().min(1024)).unwrap_or_default();
+        let _ = Outgoing::new(Kind::Fault, 0, 0).send_packet(&self.socket, reason.as_bytes(), &nothing);
+        self.hang_up();
+    }
+
+    pub(crate) fn hang_up(&self) {
+        let _ = self.socket.shut_down(Shutdown::Both);
+    }
+
+    /// Reads what is there, without waiting. The first packet says who the peer is.
+    pub(crate) fn receive(&self) -> Result<Incoming, Broken> {
+        if self.peer.get().is_some() {
+            return lock(&self.inbox).receive(&self.socket);
+        }
+        // Only while the first packet is read: left on, the kernel would bind the socket to a name.
+        self.socket.pass_credentials(true)?;
+        let mut inbox = lock(&self.inbox);
+        let received = inbox.receive(&self.socket);
+        if let Some(sender) = inbox.take_sender() {
+            let _ = self.peer.set(sender.into());
+        }
+        drop(inbox);
+        self.socket.pass_credentials(false)?;
+        received
+    }
+
+    /// Who the peer is, from its first packet, which stays where it is.
+    pub(crate) fn wait_for_peer(&self, deadline: Deadline) -> io::Result<PeerCredentials> {
+        self.check()?;
+        loop {
+            if let Some(peer) = self.peer() {
+                return Ok(peer);
+            }
+            self.socket.pass_credentials(true)?;
+            let first = self.socket.peek_sender();
+            self.socket.pass_credentials(false)?;
+            if let Some(sender) = first? {
+                let _ = self.peer.set(sender.into());
+                continue;
+            }
+            if !self.wait(PollFlags::POLLIN, deadline)? {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+
+    /// Waits for the socket alone: false where the time was over first.
+    pub(crate) fn wait(&self, events: PollFlags, deadline: Deadline) -> io::Result<bool> {
+        socket::wait(&mut [PollFd::new(self.socket.as_fd(), events)], deadline)
+    }
+}

@@ -1,0 +1,127 @@
+//! The two ends of a connection between a process and the child it spawned.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags};
+
+use super::Link;
+use crate::deadline::Deadline;
+use crate::error::{ProtocolError, RecvError};
+use crate::frame::Kind;
+use crate::limits::Limits;
+use crate::raw_channel::{Incoming, Message, keep_spare};
+use crate::service::child::{self, Child, SpawnError, SpawnOptions};
+use crate::socket::{self, Socket};
+use crate::sys::liveness;
+
+/// How long the status of a child may come after the end of its connection: the kernel closes descriptors
+/// first, by up to a few milliseconds.
+pub(crate) const EXIT_WAIT: Duration = Duration::from_millis(50);
+
+/// The welcome's one byte of body: whether the first descriptor is the pipe that ends with the spawner.
+const WITH_LIVENESS: u8 = 1;
+
+/// Starts the command, and waits until it has called [`inherited`].
+pub(super) fn spawn(command: &mut Command, options: &SpawnOptions) -> Result<Link, SpawnError> {
+    let limits = options.limits;
+    let (ours, theirs) = Socket::pair().map_err(SpawnError::Io)?;
+    let link = Link::new(ours, limits);
+    let liveness = send_welcome(&link, options).map_err(SpawnError::Io)?;
+    let theirs = theirs.into_descriptor().map_err(SpawnError::Io)?;
+    let child = child::start(command, theirs, liveness, options)?;
+    match wait_for_child(&link, &child, Deadline::after(limits.handshake)) {
+        Ok(()) => Ok(link.with_child(child)),
+        Err(error) => {
+            // It is of no use to anybody: no grace.
+            let _ = child.kill();
+            Err(error)
+        }
+    }
+}
+
+/// Leaves in the socket what the child cannot make once it is in a sandbox, before there is a child.
+fn send_welcome(link: &Link, options: &SpawnOptions) -> io::Result<Option<OwnedFd>> {
+    let mut riding: Vec<OwnedFd> = Vec::new();
+    let mut kept = None;
+    if !options.outlive_parent {
+        let (reading, writing) = liveness::liveness_pipe()?;
+        riding.push(reading);
+        kept = Some(writing);
+    }
+    let body = [if kept.is_some() { WITH_LIVENESS } else { 0 }];
+    for _ in 0..link.limits().spare_pairs.min(link.limits().descriptors() / 2 - 1) {
+        let (one, other) = Socket::pair()?;
+        riding.push(one.into_descriptor()?);
+        riding.push(other.into_descriptor()?);
+    }
+    link.send_named(Kind::Welcome, &body, &riding)?;
+    Ok(kept)
+}
+
+fn wait_for_child(link: &Link, child: &Child, deadline: Deadline) -> Result<(), SpawnError> {
+    loop {
+        match link.receive().map_err(|broken| recv_error(broken.error))? {
+            Incoming::Message(Message { kind: Kind::Joined, .. }) => return Ok(()),
+            Incoming::Message(message) => {
+                return Err(SpawnError::Handshake(ProtocolError::Kind(message.kind as u8)));
+            }
+            Incoming::End => return Err(ended(child)),
+            Incoming::Piece => {}
+            Incoming::Nothing => wait_for_news(link, child, deadline)?,
+        }
+    }
+}
+
+/// Waits for a packet or for the child's end, which counts only if there is no packet.
+fn wait_for_news(link: &Link, child: &Child, deadline: Deadline) -> Result<(), SpawnError> {
+    let socket = PollFd::new(link.socket().as_fd(), PollFlags::POLLIN);
+    let pidfd = child.pidfd().map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
+    let mut waited: Vec<PollFd<'_>> = std::iter::once(socket).chain(pidfd).collect();
+    if !socket::wait(&mut waited, deadline).map_err(SpawnError::Io)? {
+        return Err(SpawnError::TimedOut { after: link.limits().handshake });
+    }
+    let is_ready = |polled: Option<&PollFd<'_>>| {
+        polled.and_then(PollFd::revents).is_some_and(|events| !events.is_empty())
+    };
+    if is_ready(waited.get(1)) && !is_ready(waited.first()) {
+        return Err(ended(child));
+    }
+    Ok(())
+}
+
+fn ended(child: &Child) -> SpawnError {
+    child.exit(EXIT_WAIT).map_or(SpawnError::Disconnected, SpawnError::Exited)
+}
+
+fn recv_error(error: RecvError) -> SpawnError {
+    match error {
+        RecvError::Protocol(source) => SpawnError::Handshake(source),
+        other => SpawnError::Io(other.into()),
+    }
+}
+
+/// The child's end: takes what the spawner left in the socket, and says that it is here.
+pub(super) fn inherited() -> io::Result<Option<Link>> {
+    let Some(descriptor) = child::claim()? else { return Ok(None) };
+    let link = Link::new(Socket::from(descriptor), Limits::default());
+    let received = link.receive().map_err(|broken| io::Error::from(broken.error))?;
+    let Incoming::Message(Message { kind: Kind::Welcome, body, descriptors, .. }) = received else {
+        let message = "the spawner's first packet is missing";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    };
+    let mut descriptors = descriptors.into_iter();
+    if body == [WITH_LIVENESS] {
+        let reading = descriptors.next().ok_or(io::ErrorKind::InvalidData)?;
+        liveness::arm(reading)?;
+    }
+    while let (Some(one), Some(other)) = (descriptors.next(), descriptors.next()) {
+        keep_spare((one.into(), other.into()));
+    }
+    let nothing: [Arc<OwnedFd>; 0] = [];
+    link.send_named(Kind::Joined, &[], &nothing)?;
+    Ok(Some(link))
+}

@@ -1,0 +1,36 @@
+use std::io;
+
+use super::child::PeerExit;
+use crate::error::ProtocolError;
+
+/// Why a connection is over; the same for all calls that were in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    PeerDied(PeerExit),
+    Disconnected,
+    Protocol(ProtocolError),
+    Io(IoFailure),
+}
+
+/// A failed system call, in a form that several callers can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IoFailure {
+    kind: io::ErrorKind,
+    code: Option<i32>,
+    text: String,
+}
+
+impl From<io::Error> for IoFailure {
+    fn from(error: io::Error) -> Self {
+        Self { kind: error.kind(), code: error.raw_os_error(), text: error.to_string() }
+    }
+}
+
+impl From<IoFailure> for io::Error {
+    fn from(failure: IoFailure) -> Self {
+        match failure.code {
+            Some(code) => Self::from_raw_os_error(code),
+            None => Self::new(failure.kind, failure.text),
+        }
+    }
+}

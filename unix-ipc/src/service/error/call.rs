@@ -1,0 +1,222 @@
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::codec::{EncodeError, Failure};
+use crate::error::{LimitExceeded, ProtocolError};
+use crate::service::calls::CallFault;
+use crate::service::child::PeerExit;
+use crate::service::ended::Ended;
+
+/// Why a call has no result.
+///
+/// [`Service`](Self::Service) is the service's own error; every other variant is the call's, and says which
+/// method was called.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CallError<E = Infallible> {
+    /// The method returned this error.
+    Service(E),
+    /// The child process that serves ended before it answered.
+    PeerDied {
+        /// The method that was called.
+        method: &'static str,
+        /// How the process ended.
+        exit: PeerExit,
+    },
+    /// The server hung up before it answered.
+    Disconnected {
+        /// The method that was called.
+        method: &'static str,
+    },
+    /// The method panicked in the server, which goes on serving.
+    Panicked {
+        /// The method that was called.
+        method: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+    /// The server dropped the reply sender without sending a reply.
+    NoReply {
+        /// The method that was called.
+        method: &'static str,
+    },
+    /// The time was over before the reply came. The server may still be working on the call.
+    Timeout {
+        /// The method that was called.
+        method: &'static str,
+        /// The time that was given.
+        after: Duration,
+    },
+    /// The call or its reply would have exceeded a limit.
+    Refused {
+        /// The method that was called.
+        method: &'static str,
+        /// The limit, with the number.
+        source: LimitExceeded,
+    },
+    /// The server does not have the method, or has it with another signature.
+    UnknownMethod {
+        /// The method that was called.
+        method: &'static str,
+        /// The method's signature in this process.
+        ours: String,
+        /// The signature of the server's method of the same name.
+        theirs: Option<String>,
+    },
+    /// The peer broke the protocol, or sent a reply that is not one.
+    Protocol {
+        /// The method that was called.
+        method: &'static str,
+        /// What it sent.
+        source: ProtocolError,
+    },
+    /// An argument's `Serialize` failed.
+    Encode {
+        /// The method that was called.
+        method: &'static str,
+        /// What it said.
+        source: EncodeError,
+    },
+    /// A system call failed.
+    Io {
+        /// The method that was called.
+        method: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl<E> CallError<E> {
+    /// The service's own error, if this is one.
+    pub fn service(self) -> Option<E> {
+        match self {
+            Self::Service(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The method whose call failed: `None` for the service's own error.
+    pub fn method(&self) -> Option<&'static str> {
+        match self {
+            Self::Service(_) => None,
+            Self::PeerDied { method, .. }
+            | Self::Disconnected { method }
+            | Self::Panicked { method, .. }
+            | Self::NoReply { method }
+            | Self::Timeout { method, .. }
+            | Self::Refused { method, .. }
+            | Self::UnknownMethod { method, .. }
+            | Self::Protocol { method, .. }
+            | Self::Encode { method, .. }
+            | Self::Io { method, .. } => Some(method),
+        }
+    }
+
+    /// Whether the peer is gone, so that no later call over the same connection can succeed.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::PeerDied { .. } | Self::Disconnected { .. })
+    }
+}
+
+impl CallError {
+    /// The same error, of a method that has errors of its own: `.map_err(CallError::widen)?`.
+    pub fn widen<E>(self) -> CallError<E> {
+        match self {
+            Self::Service(never) => match never {},
+            Self::PeerDied { method, exit } => CallError::PeerDied { method, exit },
+            Self::Disconnected { method } => CallError::Disconnected { method },
+            Self::Panicked { method, message } => CallError::Panicked { method, message },
+            Self::NoReply { method } => CallError::NoReply { method },
+            Self::Timeout { method, after } => CallError::Timeout { method, after },
+            Self::Refused { method, source } => CallError::Refused { method, source },
+            Self::UnknownMethod { method, ours, theirs } => CallError::UnknownMethod { method, ours, theirs },
+            Self::Protocol { method, source } => CallError::Protocol { method, source },
+            Self::Encode { method, source } => CallError::Encode { method, source },
+            Self::Io { method, source } => CallError::Io { method, source },
+        }
+    }
+
+    /// What the end of the connection is for a call.
+    pub(crate) fn ended(method: &'static str, ended: Ended) -> Self {
+        match ended {
+            Ended::PeerDied(exit) => Self::PeerDied { method, exit },
+            Ended::Disconnected => Self::Disconnected { method },
+            Ended::Protocol(source) => Self::Protocol { method, source },
+            Ended::Io(failure) => Self::Io { method, source: failure.into() },
+        }
+    }
+
+    /// What the server said instead of a reply.
+    pub(crate) fn failed(method: &'static str, failure: Failure) -> Self {
+        match failure {
+            Failure::Dropped => Self::NoReply { method },
+            Failure::Panicked(message) => Self::Panicked { method, message },
+            Failure::Refused(source) => Self::Refused { method, source },
+            // "Ours" and "theirs" are the server's words.
+            Failure::UnknownMethod { ours, theirs } => {
+                Self::UnknownMethod { method, ours: theirs, theirs: ours }
+            }
+            Failure::Unreadable(text) | Failure::Unsendable(text) => {
+                Self::Protocol { method, source: ProtocolError::Body(text) }
+            }
+        }
+    }
+
+    pub(crate) fn broken(method: &'static str, fault: CallFault) -> Self {
+        match fault {
+            CallFault::Refused(source) => Self::Refused { method, source },
+            CallFault::Protocol(source) => Self::Protocol { method, source },
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CallError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(error) => error.fmt(f),
+            Self::PeerDied { method, exit } => write!(f, "`{method}`: the server process {exit}"),
+            Self::Disconnected { method } => write!(f, "`{method}`: the server hung up"),
+            Self::Panicked { method, message } => write!(f, "`{method}` panicked in the server: {message}"),
+            Self::NoReply { method } => write!(f, "`{method}`: the server dropped the reply sender"),
+            Self::Timeout { method, after } => write!(f, "`{method}`: no reply within {after:?}"),
+            Self::Refused { method, .. } => write!(f, "`{method}` was refused"),
+            Self::UnknownMethod { ours, theirs: Some(theirs), .. } => {
+                write!(f, "the server's method is `{theirs}`, not `{ours}`")
+            }
+            Self::UnknownMethod { ours, theirs: None, .. } => write!(f, "the server has no method `{ours}`"),
+            Self::Protocol { method, .. } => write!(f, "`{method}`: the peer broke the protocol"),
+            Self::Encode { method, .. } => write!(f, "`{method}`: an argument could not be encoded"),
+            Self::Io { method, .. } => write!(f, "`{method}` could not be called"),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> Error for CallError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused { source, .. } => Some(source),
+            Self::Protocol { source, .. } => Some(source),
+            Self::Encode { source, .. } => Some(source),
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display + Send + Sync + 'static> From<CallError<E>> for io::Error {
+    fn from(error: CallError<E>) -> Self {
+        let kind = match error {
+            CallError::Io { source, .. } => return source,
+            CallError::PeerDied { .. } | CallError::Disconnected { .. } => io::ErrorKind::BrokenPipe,
+            CallError::Timeout { .. } => io::ErrorKind::TimedOut,
+            CallError::Refused { .. } => io::ErrorKind::InvalidInput,
+            CallError::UnknownMethod { .. } => io::ErrorKind::Unsupported,
+            CallError::Protocol { .. } | CallError::Encode { .. } => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

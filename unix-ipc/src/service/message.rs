@@ -1,0 +1,279 @@
+//! What may stand in a method's signature, and what a generated client and dispatch do with it.
+
+use std::any::Any;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::{self, AssertUnwindSafe};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::client::{Call, Pending};
+use super::error::CallError;
+use crate::channel::Sender;
+use crate::codec::{self, Arrived, DecodeError, Failure};
+use crate::error::SendError;
+use crate::limits::Limits;
+
+/// Anything serde can carry. Generated code names every type of the user's through this trait, so that one without
+/// serde gives one error, at the type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent through a `unix_ipc` channel",
+    label = "not a message",
+    note = "implement `serde::Serialize` and `serde::de::DeserializeOwned`, or wrap a descriptor owner in `unix_ipc::Handle`"
+)]
+pub trait Message: Sized {
+    /// As `Serialize::serialize`.
+    ///
+    /// # Errors
+    ///
+    /// The serializer's.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// As `Deserialize::deserialize`.
+    ///
+    /// # Errors
+    ///
+    /// The deserializer's.
+    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// Encodes the next argument of a call.
+    fn argument<'c>(&self, call: Call<'c>) -> Call<'c>;
+
+    /// Encodes the next argument of a call, which the handler has as a `Vec`.
+    fn slice_argument<'c>(items: &[Self], call: Call<'c>) -> Call<'c>;
+
+    /// Encodes the next argument of a call, which the handler has as an `Option` of a `Vec`.
+    fn optional_slice_argument<'c>(items: Option<&[Self]>, call: Call<'c>) -> Call<'c>;
+
+    /// Sends a call of a method that returns this.
+    ///
+    /// # Errors
+    ///
+    /// Where the call could not be encoded or sent.
+    fn begin(call: Call<'_>) -> Result<Pending<Self>, CallError>;
+
+    /// Runs the handler of a method that returns this, and sends the reply. A panic of the handler is answered
+    /// with its message, and goes on.
+    fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self);
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> Message for T {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Serialize::serialize(self, serializer)
+    }
+
+    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer)
+    }
+
+    fn argument<'c>(&self, call: Call<'c>) -> Call<'c> {
+        call.encode(self)
+    }
+
+    fn slice_argument<'c>(items: &[Self], call: Call<'c>) -> Call<'c> {
+        call.encode(items)
+    }
+
+    fn optional_slice_argument<'c>(items: Option<&[Self]>, call: Call<'c>) -> Call<'c> {
+        call.encode(&items)
+    }
+
+    fn begin(call: Call<'_>) -> Result<Pending<Self>, CallError> {
+        call.begin(|bytes, arrived, limits| codec::decode(bytes, arrived, limits).map(Ok))
+    }
+
+    fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
+        let sent = reply.send(run(&reply, handler));
+        report(&reply, sent);
+    }
+}
+
+/// Finds the two halves of a result, whatever alias it is written as.
+pub trait ResultType {
+    /// What is returned when all went well.
+    type Ok;
+    /// What is returned when it did not.
+    type Err;
+}
+
+impl<T, E> ResultType for Result<T, E> {
+    type Ok = T;
+    type Err = E;
+}
+
+/// A result that can be a reply: both halves are messages, or the error is an [`io::Error`], which is none.
+///
+/// `M` only keeps the two cases apart, and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent through a `unix_ipc` channel",
+    label = "not a message",
+    note = "both halves have to implement `serde::Serialize` and `serde::de::DeserializeOwned`; as an error, `std::io::Error` can be sent too"
+)]
+pub trait Returned<M>: ResultType + Sized {
+    /// As [`Message::begin`].
+    ///
+    /// # Errors
+    ///
+    /// Where the call could not be encoded or sent.
+    fn begin(call: Call<'_>) -> Result<Pending<Self::Ok, Self::Err>, CallError<Self::Err>>;
+
+    /// As [`Message::answer`].
+    fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self);
+}
+
+/// Marks results that serde carries as they are.
+#[derive(Debug)]
+pub enum Plain {}
+
+/// Marks results with an [`io::Error`].
+#[derive(Debug)]
+pub enum WithIoError {}
+
+#[diagnostic::do_not_recommend]
+impl<T, E> Returned<Plain> for Result<T, E>
+where
+    Self: Serialize + DeserializeOwned,
+{
+    fn begin(call: Call<'_>) -> Result<Pending<T, E>, CallError<E>> {
+        call.begin(codec::decode::<Self>).map_err(CallError::widen)
+    }
+
+    fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
+        <Self as Message>::answer(reply, handler);
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> Returned<WithIoError> for io::Result<T> {
+    fn begin(call: Call<'_>) -> Result<Pending<T, io::Error>, CallError<io::Error>> {
+        call.begin(decode_io_result).map_err(CallError::widen)
+    }
+
+    fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
+        let value = run(&reply, handler).map_err(PortableIoError::from);
+        let reply = reply.retype::<Result<T, PortableIoError>>();
+        let sent = reply.send(value);
+        report(&reply, sent);
+    }
+}
+
+fn decode_io_result<T: DeserializeOwned>(
+    bytes: &[u8],
+    arrived: Arrived,
+    limits: &Limits,
+) -> Result<io::Result<T>, DecodeError> {
+    let seed = PhantomData::<Result<T, PortableIoError>>;
+    let result = codec::decode_with(bytes, arrived, limits, seed)?;
+    Ok(result.map_err(io::Error::from))
+}
+
+/// Runs a handler; where it panics, the caller gets the message before anything around sees the panic.
+fn run<T, R>(reply: &Sender<T>, handler: impl FnOnce() -> R) -> R {
+    match panic::catch_unwind(AssertUnwindSafe(handler)) {
+        Ok(value) => value,
+        Err(payload) => {
+            if let Some(path) = reply.reply_path() {
+                path.fail(Failure::Panicked(message_of(&*payload).to_owned()));
+            }
+            panic::resume_unwind(payload)
+        }
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
+}
+
+/// Tells the caller why the reply could not be sent; that nobody waits for it is no error.
+fn report<T>(reply: &Sender<T>, sent: Result<(), SendError<T>>) {
+    let (Err(error), Some(path)) = (sent, reply.reply_path()) else { return };
+    let failure = match error {
+        SendError::Disconnected(_) => return,
+        SendError::Refused { source, .. } => Failure::Refused(source),
+        SendError::Encode { source, .. } => Failure::Unsendable(source.to_string()),
+        SendError::Io { source, .. } => Failure::Unsendable(source.to_string()),
+        other => Failure::Unsendable(other.to_string()),
+    };
+    path.fail(failure);
+}
+
+/// An [`io::Error`] as it travels: the system's code, or a kind and a text.
+#[derive(Serialize, Deserialize)]
+enum PortableIoError {
+    Os(i32),
+    Other { kind: PortableKind, text: String },
+}
+
+/// The kinds of [`io::Error`] that errors without a code are made with.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum PortableKind {
+    Other,
+    NotFound,
+    PermissionDenied,
+    ConnectionRefused,
+    ConnectionReset,
+    ConnectionAborted,
+    NotConnected,
+    AddrInUse,
+    AddrNotAvailable,
+    BrokenPipe,
+    AlreadyExists,
+    WouldBlock,
+    InvalidInput,
+    InvalidData,
+    TimedOut,
+    WriteZero,
+    Interrupted,
+    Unsupported,
+    UnexpectedEof,
+    OutOfMemory,
+}
+
+const KINDS: [(PortableKind, io::ErrorKind); 20] = [
+    (PortableKind::Other, io::ErrorKind::Other),
+    (PortableKind::NotFound, io::ErrorKind::NotFound),
+    (PortableKind::PermissionDenied, io::ErrorKind::PermissionDenied),
+    (PortableKind::ConnectionRefused, io::ErrorKind::ConnectionRefused),
+    (PortableKind::ConnectionReset, io::ErrorKind::ConnectionReset),
+    (PortableKind::ConnectionAborted, io::ErrorKind::ConnectionAborted),
+    (PortableKind::NotConnected, io::ErrorKind::NotConnected),
+    (PortableKind::AddrInUse, io::ErrorKind::AddrInUse),
+    (PortableKind::AddrNotAvailable, io::ErrorKind::AddrNotAvailable),
+    (PortableKind::BrokenPipe, io::ErrorKind::BrokenPipe),
+    (PortableKind::AlreadyExists, io::ErrorKind::AlreadyExists),
+    (PortableKind::WouldBlock, io::ErrorKind::WouldBlock),
+    (PortableKind::InvalidInput, io::ErrorKind::InvalidInput),
+    (PortableKind::InvalidData, io::ErrorKind::InvalidData),
+    (PortableKind::TimedOut, io::ErrorKind::TimedOut),
+    (PortableKind::WriteZero, io::ErrorKind::WriteZero),
+    (PortableKind::Interrupted, io::ErrorKind::Interrupted),
+    (PortableKind::Unsupported, io::ErrorKind::Unsupported),
+    (PortableKind::UnexpectedEof, io::ErrorKind::UnexpectedEof),
+    (PortableKind::OutOfMemory, io::ErrorKind::OutOfMemory),
+];
+
+impl From<io::Error> for PortableIoError {
+    fn from(error: io::Error) -> Self {
+        if let Some(code) = error.raw_os_error() {
+            return Self::Os(code);
+        }
+        let known = KINDS.iter().find(|(_, kind)| *kind == error.kind());
+        let kind = known.map_or(PortableKind::Other, |(portable, _)| *portable);
+        Self::Other { kind, text: error.to_string() }
+    }
+}
+
+impl From<PortableIoError> for io::Error {
+    fn from(error: PortableIoError) -> Self {
+        match error {
+            PortableIoError::Os(code) => Self::from_raw_os_error(code),
+            PortableIoError::Other { kind, text } => {
+                let (_, kind) = KINDS.get(kind as usize).unwrap_or(&KINDS[0]);
+                Self::new(*kind, text)
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The serving end: one thread by default, workers where the service allows it.
+
+mod clients;
+mod outbox;
+mod reply;
+mod serve;
+mod session;
+mod tasks;
+mod workers;
+
+pub use self::serve::Server;
+pub(crate) use self::session::Session;
+pub(crate) use self::tasks::Tasks;

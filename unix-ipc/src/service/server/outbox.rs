@@ -1,0 +1,156 @@
+//! What a server sends: at once where there is room, later where there is none. It never waits.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::error::{LimitExceeded, SendError};
+use crate::frame::Kind;
+use crate::raw_channel::{Outgoing, Progress, refusal};
+use crate::socket::{self, Socket};
+
+/// Messages in the order in which they go out.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    queue: VecDeque<Queued>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// A message for which there was no room yet, or not for all of it.
+#[derive(Debug)]
+struct Queued {
+    id: u64,
+    progress: Outgoing,
+    body: Vec<u8>,
+    descriptors: Vec<Arc<OwnedFd>>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    /// The kernel has it.
+    Sent,
+    /// It waits until the client reads.
+    Queued,
+}
+
+/// A queued reply that the kernel refused: the caller has to be told something else.
+#[derive(Debug)]
+pub(super) struct Undeliverable {
+    pub(super) id: u64,
+    pub(super) limit: LimitExceeded,
+}
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Drops what waits, and takes nothing more.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.queue.clear();
+        self.bytes = 0;
+    }
+
+    /// Sends a message, or queues what does not fit now. Above `most` queued bytes the outbox closes: the client
+    /// does not read.
+    pub(super) fn put(
+        &mut self,
+        socket: &Socket,
+        (kind, id): (Kind, u64),
+        body: Vec<u8>,
+        descriptors: Vec<Arc<OwnedFd>>,
+        most: usize,
+    ) -> Result<Put, SendError> {
+        if self.closed {
+            return Err(SendError::Disconnected(()));
+        }
+        let mut message = Queued { id, progress: Outgoing::new(kind, id, 0), body, descriptors };
+        if kind == Kind::Hello {
+            message.progress = message.progress.named();
+        }
+        if self.queue.is_empty() {
+            match message.send(socket) {
+                Ok(()) => return Ok(Put::Sent),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        self.bytes += message.body.len();
+        self.queue.push_back(message);
+        if self.bytes > most {
+            self.close();
+            return Err(SendError::Disconnected(()));
+        }
+        Ok(Put::Queued)
+    }
+
+    /// Sends a short message if all of it fits now, and nothing otherwise.
+    pub(super) fn try_put(
+        &mut self,
+        socket: &Socket,
+        (kind, id): (Kind, u64),
+        body: &[u8],
+        descriptors: &[Arc<OwnedFd>],
+    ) -> Result<(), SendError> {
+        if self.closed {
+            return Err(SendError::Disconnected(()));
+        }
+        if !self.queue.is_empty() {
+            return Err(SendError::Full(()));
+        }
+        match Outgoing::new(kind, id, 0).send_packet(socket, body, descriptors) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Full(())),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Sends what waits, for as long as there is room. A reply that the kernel refuses is taken out.
+    pub(super) fn flush(&mut self, socket: &Socket) -> io::Result<Option<Undeliverable>> {
+        while let Some(front) = self.queue.front_mut() {
+            match front.send(socket) {
+                Ok(()) => self.pop(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => {
+                    let Some(limit) = refusal(&error) else { return Err(error) };
+                    let id = front.id;
+                    self.pop();
+                    return Ok(Some(Undeliverable { id, limit }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn pop(&mut self) {
+        if let Some(sent) = self.queue.pop_front() {
+            self.bytes -= sent.body.len();
+        }
+    }
+
+    fn failed(&mut self, error: io::Error) -> SendError {
+        if socket::is_hang_up(&error) {
+            self.close();
+            return SendError::Disconnected(());
+        }
+        match refusal(&error) {
+            Some(source) => SendError::Refused { value: (), source },
+            None => SendError::Io { value: (), source: error },
+        }
+    }
+}
+
+impl Queued {
+    fn send(&mut self, socket: &Socket) -> io::Result<()> {
+        while self.progress.send_packet(socket, &self.body, &self.descriptors)? == Progress::More {}
+        Ok(())
+    }
+}

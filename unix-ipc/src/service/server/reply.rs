@@ -1,0 +1,112 @@
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::session::{Session, encode_failure};
+use crate::codec::{Attachment, Attachments, Failure, ReplyPath};
+use crate::error::{LimitExceeded, SendError};
+use crate::frame::Kind;
+use crate::raw_channel::{self, RawReceiver, RawSender};
+
+/// The reply of one call: a place for one value, which costs no descriptor.
+///
+/// Dropped without one, it tells the caller so.
+#[derive(Debug)]
+pub(super) struct Reply {
+    session: Arc<Session>,
+    id: u64,
+    answered: AtomicBool,
+}
+
+impl Reply {
+    pub(super) fn new(session: Arc<Session>, id: u64) -> Arc<Self> {
+        Arc::new(Self { session, id, answered: AtomicBool::new(false) })
+    }
+
+    /// Takes the right to answer, which there is once.
+    fn claim(&self) -> Result<(), SendError> {
+        if self.answered.swap(true, Ordering::SeqCst) { Err(SendError::Disconnected(())) } else { Ok(()) }
+    }
+
+    fn check(&self, body: &[u8], descriptors: usize) -> Result<(), SendError> {
+        let limits = self.session.link().limits();
+        let refuse = |source| Err(SendError::Refused { value: (), source });
+        let (actual, limit) = (body.len() as u64, limits.message_bytes());
+        if actual > limit {
+            return refuse(LimitExceeded::MessageBytes { actual, limit });
+        }
+        let (actual, limit) = (descriptors as u64, limits.descriptors() as u64);
+        if actual > limit {
+            return refuse(LimitExceeded::Descriptors { actual, limit });
+        }
+        Ok(())
+    }
+
+    fn answer(&self, body: Vec<u8>, attachments: &mut Attachments, wait: bool) -> Result<(), SendError> {
+        self.check(&body, attachments.len())?;
+        let descriptors = attachments.open().map_err(|source| SendError::Io { value: (), source })?;
+        if wait {
+            self.session.put(Kind::Reply, self.id, body, descriptors)
+        } else {
+            self.session.try_put(Kind::Reply, self.id, &body, &descriptors)
+        }
+    }
+}
+
+impl ReplyPath for Reply {
+    fn send(&self, body: Vec<u8>, mut attachments: Attachments, wait: bool) -> Result<(), SendError> {
+        self.claim()?;
+        match self.answer(body, &mut attachments, wait) {
+            Ok(()) => {
+                attachments.accepted();
+                Ok(())
+            }
+            Err(error) => {
+                // The value goes back to whoever sent it, who may try again.
+                self.answered.store(error.is_disconnected(), Ordering::SeqCst);
+                Err(error)
+            }
+        }
+    }
+
+    fn fail(&self, failure: Failure) {
+        if self.claim().is_ok() {
+            let _ = self.session.put(Kind::Failure, self.id, encode_failure(&failure), Vec::new());
+        }
+    }
+
+    fn forward(self: Arc<Self>) -> Box<dyn Attachment> {
+        Box::new(Forward { reply: self, pair: None })
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.fail(Failure::Dropped);
+    }
+}
+
+/// A reply sender on its way to a third process: one end of a new channel goes there, the other to the caller.
+#[derive(Debug)]
+struct Forward {
+    reply: Arc<Reply>,
+    pair: Option<(RawSender, RawReceiver)>,
+}
+
+impl Attachment for Forward {
+    fn open(&mut self) -> io::Result<Arc<OwnedFd>> {
+        let (sender, _) = match &self.pair {
+            Some(pair) => pair,
+            None => self.pair.insert(raw_channel::raw_channel()?),
+        };
+        Ok(Arc::clone(sender.socket().descriptor()))
+    }
+
+    fn accepted(self: Box<Self>) {
+        let Some((_, receiver)) = &self.pair else { return };
+        let riding = vec![Arc::clone(receiver.socket().descriptor())];
+        // Where the caller is gone, so is the channel, and the third process learns it when it answers.
+        let _ = self.reply.session.put(Kind::Forwarded, self.reply.id, Vec::new(), riding);
+    }
+}

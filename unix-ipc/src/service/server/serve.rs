@@ -1,0 +1,110 @@
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+
+use super::super::connection::{Connection, Listener};
+use super::super::error::ServeError;
+use super::super::task::Task;
+use super::clients::Clients;
+use super::workers;
+use crate::error::RecvError;
+
+/// What a generated server is made of.
+pub struct Server<S, T> {
+    service: S,
+    dispatch: fn(&mut S, T),
+    crew: Option<Crew<S, T>>,
+}
+
+/// How a service that threads can share is served by several.
+///
+/// The function is chosen where `S` is known to be shareable, so that a server without workers asks nothing
+/// of it.
+struct Crew<S, T> {
+    workers: usize,
+    dispatch: fn(&S, T),
+    run: fn(&S, fn(&S, T), &Clients<'_>, usize) -> Result<(), ServeError>,
+}
+
+impl<S, T: Task> Server<S, T> {
+    /// A server with one thread.
+    pub fn new(service: S, dispatch: fn(&mut S, T)) -> Self {
+        Self { service, dispatch, crew: None }
+    }
+
+    /// The same with so many threads, at least one.
+    #[must_use]
+    pub fn workers(self, workers: usize, dispatch: fn(&S, T)) -> Self
+    where
+        S: Send + Sync,
+    {
+        let workers = workers.max(1);
+        Self { crew: Some(Crew { workers, dispatch, run: workers::run::<S, T> }), ..self }
+    }
+
+    /// Serves one client until it hangs up.
+    ///
+    /// # Errors
+    ///
+    /// Where the client breaks the protocol or a system call fails.
+    pub fn serve(&mut self, connection: Connection) -> Result<(), ServeError> {
+        if self.crew.is_some() {
+            return self.serve_clients(&Clients::of_connection::<T>(connection)?);
+        }
+        for task in connection.tasks::<T>() {
+            match task {
+                Ok(task) => self.run(task),
+                Err(error) => ends_connection(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves all clients of a listener until it is closed.
+    ///
+    /// # Errors
+    ///
+    /// Where the listener fails; a client that breaks the protocol is hung up on, and the others go on.
+    pub fn listen(&mut self, listener: &Listener) -> Result<(), ServeError> {
+        self.serve_clients(&Clients::of_listener(listener)?)
+    }
+
+    fn serve_clients(&mut self, clients: &Clients<'_>) -> Result<(), ServeError> {
+        if let Some(crew) = &self.crew {
+            return (crew.run)(&self.service, crew.dispatch, clients, crew.workers);
+        }
+        while let Some(task) = clients.next_task::<T>()? {
+            self.run(task);
+        }
+        Ok(())
+    }
+
+    /// Runs one call. A panic of the handler is its caller's; the server goes on.
+    fn run(&mut self, task: T) {
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| (self.dispatch)(&mut self.service, task)));
+    }
+
+    /// The service.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// The service, without its server.
+    pub fn into_inner(self) -> S {
+        self.service
+    }
+}
+
+/// An error that concerns one message does not end serving: its caller has been told.
+fn ends_connection(error: RecvError) -> Result<(), ServeError> {
+    match error {
+        RecvError::Refused(_) | RecvError::Decode(_) => Ok(()),
+        other => Err(other.into()),
+    }
+}
+
+impl<S, T> fmt::Debug for Server<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers = self.crew.as_ref().map_or(1, |crew| crew.workers);
+        f.debug_struct("Server").field("workers", &workers).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,319 @@
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, ThreadId};
+
+use nix::poll::PollFlags;
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+
+use super::super::connection::Link;
+use super::super::hello::{Hello, Mismatch, Role};
+use super::super::task::{Method, Task};
+use super::outbox::{Outbox, Put};
+use super::reply::Reply;
+use crate::codec::{self, Arrived, Attachments, DecodeError, Encoder, Failure, ReplyPath};
+use crate::deadline::Deadline;
+use crate::error::{ProtocolError, RecvError, SendError};
+use crate::frame::Kind;
+use crate::raw_channel::{Broken, Incoming, Message};
+use crate::sync::lock;
+
+/// The serving end of one connection, shared with the reply senders of its calls.
+#[derive(Debug)]
+pub(crate) struct Session {
+    link: Arc<Link>,
+    service: &'static str,
+    methods: &'static [Method],
+    /// Which of our methods each of the client's is.
+    client: OnceLock<Vec<Result<u32, Mismatch>>>,
+    outbox: Mutex<Outbox>,
+    /// Who sends what had to wait in the outbox.
+    flusher: Mutex<Flusher>,
+    ended: AtomicBool,
+}
+
+/// Who sends what had to wait, besides the thread that put it in the outbox.
+#[derive(Debug)]
+enum Flusher {
+    /// Nobody.
+    Nobody,
+    /// The thread that reads the calls, between two of them.
+    Thread(ThreadId),
+    /// Whoever waits on the epoll instance, which knows the connection by this number.
+    Epoll(Arc<Epoll>, u64),
+}
+
+/// What a look at the connection found.
+pub(super) enum Step<T> {
+    Task(T),
+    /// A message that was no call to run; there may be more.
+    Handled,
+    /// A call that could not be read. Its caller has been told.
+    Unreadable(RecvError),
+    Nothing,
+    /// The client is gone.
+    End,
+}
+
+impl Session {
+    pub(crate) fn new<T: Task>(link: Arc<Link>) -> Arc<Self> {
+        Arc::new(Self {
+            link,
+            service: T::SERVICE,
+            methods: T::METHODS,
+            client: OnceLock::new(),
+            outbox: Mutex::default(),
+            flusher: Mutex::new(Flusher::Nobody),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// The next call, without waiting. An error ends the connection, and the client has been told.
+    pub(super) fn step<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
+        match self.link.receive() {
+            Ok(Incoming::Message(message)) => self.accept(message).or_else(|error| self.accuse(error)),
+            Ok(Incoming::Piece) => Ok(Step::Handled),
+            Ok(Incoming::Nothing) => Ok(Step::Nothing),
+            Ok(Incoming::End) => {
+                self.end();
+                Ok(Step::End)
+            }
+            Err(broken) => self.broken(broken),
+        }
+    }
+
+    fn accept<T: Task>(self: &Arc<Self>, message: Message) -> Result<Step<T>, ProtocolError> {
+        match message.kind {
+            Kind::Hello => self.meet(&message).map(|()| Step::Handled),
+            Kind::Call => {
+                let reply = Reply::new(Arc::clone(self), message.id);
+                self.decode(message, Some(reply))
+            }
+            Kind::OneWay => self.decode(message, None),
+            Kind::Fault => {
+                Err(ProtocolError::Accused(String::from_utf8_lossy(&message.body).into_owned()))
+            }
+            other => Err(ProtocolError::Kind(other as u8)),
+        }
+    }
+
+    fn meet(&self, message: &Message) -> Result<(), ProtocolError> {
+        if !message.descriptors.is_empty() {
+            return Err(ProtocolError::DescriptorCount { declared: 0, actual: message.descriptors.len() });
+        }
+        let ours = Hello::new(Role::Server, self.service, self.methods);
+        let theirs = Hello::decode(&message.body, self.link.limits());
+        // Our introduction goes out even where theirs does not fit: it says in words what we are.
+        let _ = self.put(Kind::Hello, 0, ours.encode(), Vec::new());
+        let theirs = theirs?;
+        ours.check(&theirs)?;
+        self.client.set(ours.match_methods(&theirs)).map_err(|_| ProtocolError::Order("a second introduction"))
+    }
+
+    fn decode<T: Task>(
+        &self,
+        mut message: Message,
+        reply: Option<Arc<Reply>>,
+    ) -> Result<Step<T>, ProtocolError> {
+        let Some(methods) = self.client.get() else {
+            return Err(ProtocolError::Order("a call before the introduction"));
+        };
+        let named = codec::variant(&message.body).and_then(|number| methods.get(usize::try_from(number).ok()?));
+        let number = match named {
+            Some(Ok(number)) => *number,
+            Some(Err(mismatch)) => {
+                if let Some(reply) = reply {
+                    let Mismatch { ours, theirs } = mismatch.clone();
+                    reply.fail(Failure::UnknownMethod { ours, theirs });
+                }
+                return Ok(Step::Handled);
+            }
+            None => return Err(ProtocolError::Call(message.id)),
+        };
+        codec::set_variant(&mut message.body, number);
+        let path = reply.clone().map(|reply| -> Arc<dyn ReplyPath> { reply });
+        let arrived = Arrived { descriptors: message.descriptors, reply: path };
+        Ok(match codec::decode::<T>(&message.body, arrived, self.link.limits()) {
+            Ok(task) => Step::Task(task),
+            Err(error) => {
+                if let Some(reply) = reply {
+                    reply.fail(failure_of(&error));
+                }
+                Step::Unreadable(error.into())
+            }
+        })
+    }
+
+    /// A message that could not be received. Where its header was sound, it concerns its call alone.
+    fn broken<T>(self: &Arc<Self>, broken: Broken) -> Result<Step<T>, RecvError> {
+        match (broken.about, broken.error) {
+            (Some((Kind::Call, id)), error) => {
+                let failure = match &error {
+                    RecvError::Refused(limit) => Failure::Refused(*limit),
+                    RecvError::Protocol(error) => Failure::Unreadable(error.to_string()),
+                    other => Failure::Unreadable(other.to_string()),
+                };
+                Reply::new(Arc::clone(self), id).fail(failure);
+                Ok(Step::Unreadable(error))
+            }
+            (Some((Kind::OneWay, _)), error) => Ok(Step::Unreadable(error)),
+            (_, RecvError::Protocol(error)) => self.accuse(error),
+            (_, error) => {
+                self.end();
+                self.link.hang_up();
+                Err(error)
+            }
+        }
+    }
+
+    /// The client sent nonsense: it is told so, and hung up on.
+    fn accuse<T>(&self, error: ProtocolError) -> Result<Step<T>, RecvError> {
+        self.link.accuse(&error.to_string());
+        self.end();
+        Err(error.into())
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        lock(&self.outbox).close();
+    }
+
+    /// Hangs up: replies that wait are dropped.
+    pub(super) fn hang_up(&self) {
+        self.end();
+        self.link.hang_up();
+    }
+
+    /// No more calls are read; reply senders that still live can answer.
+    pub(crate) fn stop_reading(&self) {
+        let _ = self.link.socket().shut_down(nix::sys::socket::Shutdown::Read);
+    }
+
+    /// Sends a message, or leaves it to the flusher; a thread that has none waits until it is sent.
+    pub(super) fn put(
+        &self,
+        kind: Kind,
+        id: u64,
+        body: Vec<u8>,
+        descriptors: Vec<Arc<OwnedFd>>,
+    ) -> Result<(), SendError> {
+        let most = self.link.limits().queued_reply_bytes;
+        let put = lock(&self.outbox).put(self.link.socket(), (kind, id), body, descriptors, most);
+        match put {
+            Ok(Put::Sent) => Ok(()),
+            Ok(Put::Queued) => self.see_to_queue(),
+            Err(error) => {
+                if lock(&self.outbox).is_closed() {
+                    self.link.hang_up();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends a message if there is room for all of it now.
+    pub(super) fn try_put(
+        &self,
+        kind: Kind,
+        id: u64,
+        body: &[u8],
+        descriptors: &[Arc<OwnedFd>],
+    ) -> Result<(), SendError> {
+        lock(&self.outbox).try_put(self.link.socket(), (kind, id), body, descriptors)
+    }
+
+    fn see_to_queue(&self) -> Result<(), SendError> {
+        match &*lock(&self.flusher) {
+            Flusher::Thread(thread) if *thread == thread::current().id() => return Ok(()),
+            Flusher::Epoll(epoll, token) => {
+                let mut event = EpollEvent::new(EpollFlags::EPOLLOUT, *token);
+                let _ = epoll.modify(self.link.socket().as_fd(), &mut event);
+                return Ok(());
+            }
+            Flusher::Thread(_) | Flusher::Nobody => {}
+        }
+        self.flush_waiting().map_err(|source| SendError::Io { value: (), source })
+    }
+
+    fn flush_waiting(&self) -> io::Result<()> {
+        while !self.flush()? {
+            self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, for as long as there is room: true where nothing waits any more.
+    pub(super) fn flush(&self) -> io::Result<bool> {
+        loop {
+            let mut outbox = lock(&self.outbox);
+            if outbox.is_empty() {
+                return Ok(true);
+            }
+            match outbox.flush(self.link.socket()) {
+                Ok(None) => return Ok(outbox.is_empty()),
+                Ok(Some(undeliverable)) => {
+                    drop(outbox);
+                    let body = encode_failure(&Failure::Refused(undeliverable.limit));
+                    let _ = self.put(Kind::Failure, undeliverable.id, body, Vec::new());
+                }
+                Err(_) => {
+                    outbox.close();
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    pub(super) fn has_queue(&self) -> bool {
+        !lock(&self.outbox).is_empty()
+    }
+
+    /// From now on this thread sends what has to wait, between two calls.
+    pub(super) fn flush_by_this_thread(&self) {
+        let mut flusher = lock(&self.flusher);
+        let this = thread::current().id();
+        if !matches!(&*flusher, Flusher::Thread(thread) if *thread == this) {
+            *flusher = Flusher::Thread(this);
+        }
+    }
+
+    /// From now on whoever has to wait does so itself.
+    pub(super) fn flush_by_nobody(&self) {
+        *lock(&self.flusher) = Flusher::Nobody;
+    }
+
+    pub(super) fn flush_by_epoll(&self, epoll: Arc<Epoll>, token: u64) {
+        *lock(&self.flusher) = Flusher::Epoll(epoll, token);
+    }
+}
+
+impl AsFd for Session {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.link.socket().as_fd()
+    }
+}
+
+fn failure_of(error: &DecodeError) -> Failure {
+    match error {
+        DecodeError::Limit(limit) => Failure::Refused(*limit),
+        other => Failure::Unreadable(other.to_string()),
+    }
+}
+
+/// A failure as the body of a message.
+pub(super) fn encode_failure(failure: &Failure) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    let encoded = encoder.put(failure);
+    debug_assert!(encoded.is_ok(), "strings and numbers always encode");
+    let (body, _): (Vec<u8>, Attachments) = encoder.finish();
+    body
+}

@@ -1,0 +1,46 @@
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// One call of a service, as [`#[ipc_service]`](crate::ipc_service) generates it: the method's name as the
+/// variant, its arguments as fields, and the sender of its reply.
+///
+/// The trait is sealed: only generated enums implement it.
+pub trait Task: Serialize + DeserializeOwned + Sealed {
+    /// The name of the service, which is the name of the trait.
+    const SERVICE: &'static str;
+    /// The methods in the order of the variants.
+    const METHODS: &'static [Method];
+}
+
+/// Implemented by generated code only.
+pub trait Sealed {}
+
+/// What the two ends of a connection compare about a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method {
+    name: &'static str,
+    signature: &'static str,
+    oneway: bool,
+}
+
+impl Method {
+    /// A method: its name, its signature as text, and whether it has no reply.
+    pub const fn new(name: &'static str, signature: &'static str, oneway: bool) -> Self {
+        Self { name, signature, oneway }
+    }
+
+    /// The method's name.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The method's name, arguments and return type, in owned forms and without paths.
+    pub const fn signature(&self) -> &'static str {
+        self.signature
+    }
+
+    /// Whether the caller does not wait for a reply.
+    pub const fn is_oneway(&self) -> bool {
+        self.oneway
+    }
+}

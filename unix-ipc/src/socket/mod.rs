@@ -1,0 +1,200 @@
+//! A Unix domain socket of packets (`SOCK_SEQPACKET`): one message of the kernel is one packet.
+//!
+//! Every call is non-blocking (`MSG_DONTWAIT`) and silent (`MSG_NOSIGNAL`); waiting is [`wait`].
+//! The status flags of the open file are never touched: other processes share them.
+
+#[cfg(any(feature = "bootstrap", feature = "macros"))]
+pub(crate) mod listening;
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::socket::{
+    self, AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixCredentials, sockopt,
+};
+use nix::sys::time::TimeSpec;
+
+use crate::deadline::Deadline;
+use crate::sys::receive::{self, Credentials, Received};
+
+/// One end of a connected socket; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Socket(Arc<OwnedFd>);
+
+impl Socket {
+    /// Two ends of a new connection, close-on-exec.
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
+        let (one, other) =
+            socket::socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        Ok((one.into(), other.into()))
+    }
+
+    /// Sends one packet, or nothing: `WouldBlock` where there is no room now.
+    pub(crate) fn send(&self, parts: &[IoSlice<'_>], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&numbers)];
+        self.send_with(parts, if numbers.is_empty() { &[] } else { &rights })
+    }
+
+    /// Sends one packet that names its sender, which the receiver can trust: credentials(7) says that
+    /// the kernel checks them.
+    pub(crate) fn send_with_credentials(
+        &self,
+        parts: &[IoSlice<'_>],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let credentials = UnixCredentials::new();
+        let named = [ControlMessage::ScmCredentials(&credentials), ControlMessage::ScmRights(&numbers)];
+        let sent = self.send_with(parts, if numbers.is_empty() { &named[..1] } else { &named });
+        if !matches!(&sent, Err(error) if is_unmapped_user(error)) {
+            return sent;
+        }
+        // A user without a number in its user namespace cannot name itself; the kernel can. It binds
+        // the socket to a name while the option is on, so it goes off again at once.
+        self.pass_credentials(true)?;
+        let sent = self.send_with(parts, if numbers.is_empty() { &[] } else { &named[1..] });
+        self.pass_credentials(false)?;
+        sent
+    }
+
+    fn send_with(&self, parts: &[IoSlice<'_>], control: &[ControlMessage<'_>]) -> io::Result<()> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        loop {
+            match socket::sendmsg::<()>(self.0.as_raw_fd(), parts, control, flags, None) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Receives one packet: `WouldBlock` where none is there, `None` at the end.
+    ///
+    /// A reset says only that the peer is going, ahead of what it sent before, so it is passed over.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        let mut resets = 0;
+        loop {
+            match receive::receive(self.as_fd(), buffer) {
+                Ok(received) if received.bytes == 0 && self.has_ended(&received)? => return Ok(None),
+                Ok(received) => return Ok(Some(received)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset && resets < 2 => resets += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Who sent the next packet, which stays in the queue: `None` where none is there.
+    #[cfg(feature = "macros")]
+    pub(crate) fn peek_sender(&self) -> io::Result<Option<Credentials>> {
+        match receive::peek(self.as_fd()) {
+            Ok(peeked) => Ok(peeked.sender),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the end from a packet without bytes, which reads the same.
+    fn has_ended(&self, received: &Received) -> io::Result<bool> {
+        if !received.descriptors.is_empty() || received.descriptors_lost {
+            return Ok(false);
+        }
+        let hang_up = PollFlags::from_bits_retain(libc::POLLRDHUP) | PollFlags::POLLHUP;
+        let mut look = [PollFd::new(self.as_fd(), hang_up)];
+        wait(&mut look, Deadline::after(Duration::ZERO))?;
+        // nix does not know POLLRDHUP: it shows events with that bit as none it can name.
+        Ok(look[0].revents().is_none_or(|events| events.contains(PollFlags::POLLHUP)))
+    }
+
+    /// Closes one direction, or both, for everybody who shares the socket.
+    pub(crate) fn shut_down(&self, how: Shutdown) -> io::Result<()> {
+        Ok(socket::shutdown(self.0.as_raw_fd(), how)?)
+    }
+
+    /// Whether received packets name their sender (`SO_PASSCRED`, unix(7)).
+    pub(crate) fn pass_credentials(&self, on: bool) -> io::Result<()> {
+        Ok(socket::setsockopt(&self.0, sockopt::PassCred, &on)?)
+    }
+
+    /// Who connected, or who listens, at the other end of a connection through a path (`SO_PEERCRED`,
+    /// unix(7)). Of a socketpair it names who made it.
+    pub(crate) fn peer_credentials(&self) -> io::Result<Credentials> {
+        let peer = socket::getsockopt(&self.0, sockopt::PeerCredentials)?;
+        Ok(Credentials { pid: peer.pid(), uid: peer.uid(), gid: peer.gid() })
+    }
+
+    /// Whether this is a Unix domain socket of packets; any other descriptor is an error that says so.
+    pub(crate) fn check_type(&self) -> io::Result<()> {
+        let refuse = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what.to_owned()));
+        let Ok(kind) = socket::getsockopt(&self.0, sockopt::SockType) else {
+            return refuse("the descriptor is not a socket");
+        };
+        if socket::getsockname::<socket::UnixAddr>(self.0.as_raw_fd()).is_err() {
+            return refuse("the socket is not a Unix domain socket");
+        }
+        if kind != SockType::SeqPacket {
+            return refuse("the socket is not of type SOCK_SEQPACKET (systemd: `ListenSequentialPacket=`)");
+        }
+        Ok(())
+    }
+
+    /// The descriptor, which other owners may keep open after this end has gone.
+    pub(crate) fn descriptor(&self) -> &Arc<OwnedFd> {
+        &self.0
+    }
+
+    /// The descriptor alone: duplicated where somebody else holds it too.
+    pub(crate) fn into_descriptor(self) -> io::Result<OwnedFd> {
+        Arc::try_unwrap(self.0).or_else(|shared| shared.try_clone())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(Arc::new(descriptor))
+    }
+}
+
+impl From<Arc<OwnedFd>> for Socket {
+    fn from(descriptor: Arc<OwnedFd>) -> Self {
+        Self(descriptor)
+    }
+}
+
+/// EINVAL for an id that has no number, EPERM for one that is not the sender's.
+fn is_unmapped_user(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| code == Errno::EINVAL as i32 || code == Errno::EPERM as i32)
+}
+
+/// Whether an error means that the peer is going or gone.
+pub(crate) fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    )
+}
+
+/// Waits until one of the descriptors is ready: false where the time was over first.
+pub(crate) fn wait(descriptors: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<bool> {
+    loop {
+        let left = deadline.left();
+        match nix::poll::ppoll(descriptors, left.map(TimeSpec::from), None) {
+            Ok(0) if deadline.has_passed() => return Ok(false),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::deadline::Deadline;
+
+/// Locks without asking whether a panic once happened under the lock.
+///
+/// What our locks guard is whole after each statement, and a panic in user code must not take the
+/// channel's other users down.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a signal, or until the time is over; it may also return for no reason.
+pub(crate) fn wait_on<'a, T>(signal: &Condvar, guard: MutexGuard<'a, T>, deadline: Deadline) -> MutexGuard<'a, T> {
+    match deadline.left() {
+        None => signal.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        Some(left) => signal.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0,
+    }
+}
+
+/// A turn that one thread at a time can have, waited for with a deadline.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    taken: Mutex<bool>,
+    free: Condvar,
+}
+
+/// The turn, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct TurnGuard<'a>(&'a Turn);
+
+impl Turn {
+    /// Takes the turn: `None` where the time was over first.
+    pub(crate) fn take(&self, deadline: Deadline) -> Option<TurnGuard<'_>> {
+        let mut taken = lock(&self.taken);
+        while *taken {
+            if deadline.has_passed() {
+                return None;
+            }
+            taken = wait_on(&self.free, taken, deadline);
+        }
+        *taken = true;
+        Some(TurnGuard(self))
+    }
+}
+
+impl Drop for TurnGuard<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.taken) = false;
+        self.0.free.notify_one();
+    }
+}
