@@ -89,7 +89,8 @@ impl Holdings {
 
 impl fmt::Debug for Holdings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.descriptors.iter().map(|(number, what)| format!("{number} {what}")).collect();
+        let names: Vec<_> =
+            self.descriptors.iter().map(|(number, what)| format!("{number} {what}")).collect();
         write!(f, "{} descriptors {names:?}, children {:?}", names.len(), self.children)
     }
 }

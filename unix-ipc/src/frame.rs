@@ -180,7 +180,8 @@ pub(crate) fn decode_memory_length(body: &[u8]) -> Result<u64, ProtocolError> {
 mod tests {
     use super::*;
 
-    const HEADER: Header = Header { kind: Kind::Call, form: Form::Whole, descriptors: 0x0102, length: 3, id: 0x0A0B };
+    const HEADER: Header =
+        Header { kind: Kind::Call, form: Form::Whole, descriptors: 0x0102, length: 3, id: 0x0A0B };
 
     fn packet(header: Header, body: &[u8]) -> Vec<u8> {
         [header.encode().as_slice(), body].concat()

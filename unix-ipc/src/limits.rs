@@ -41,12 +41,12 @@ pub struct Limits {
 
 impl Limits {
     /// The message limit as the wire has it.
-    pub(crate) fn message_bytes(&self) -> u64 {
+    pub(crate) fn longest_message(&self) -> u64 {
         u64::try_from(self.message_bytes).unwrap_or(u64::MAX).min(u64::from(u32::MAX))
     }
 
     /// The descriptor limit under the kernel's.
-    pub(crate) fn descriptors(&self) -> usize {
+    pub(crate) fn most_descriptors(&self) -> usize {
         self.descriptors.min(KERNEL_DESCRIPTORS)
     }
 }

@@ -15,8 +15,8 @@ use crate::{LimitExceeded, codec};
 /// bytes that several readers want or that are kept; a single transfer is faster as a `Vec<u8>`,
 /// because fresh pages are slow. The memory is freed when the last process has dropped it.
 ///
-/// What a peer sends is refused unless it is memory whose size and content are sealed, and of at most
-/// [`Limits::message_bytes`](crate::Limits::message_bytes): the slice never changes and reading it
+/// What a peer sends is refused unless it is memory whose size and content are sealed, and no longer
+/// than the [`Limits`](crate::Limits) allow a message to be: the slice never changes and reading it
 /// cannot fault.
 ///
 /// ```
@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for SharedMemory {
 
 /// Refuses memory from a peer that is longer than a message may be.
 fn check_len<E: de::Error>(actual: u64) -> Result<(), E> {
-    let limit = codec::message_limits().message_bytes();
+    let limit = codec::message_limits().longest_message();
     if actual > limit {
         return Err(E::custom(codec::refuse(LimitExceeded::MessageBytes { actual, limit })));
     }

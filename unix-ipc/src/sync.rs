@@ -11,7 +11,11 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Waits for a signal, or until the time is over; it may also return for no reason.
-pub(crate) fn wait_on<'a, T>(signal: &Condvar, guard: MutexGuard<'a, T>, deadline: Deadline) -> MutexGuard<'a, T> {
+pub(crate) fn wait_on<'a, T>(
+    signal: &Condvar,
+    guard: MutexGuard<'a, T>,
+    deadline: Deadline,
+) -> MutexGuard<'a, T> {
     match deadline.left() {
         None => signal.wait(guard).unwrap_or_else(PoisonError::into_inner),
         Some(left) => signal.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0,

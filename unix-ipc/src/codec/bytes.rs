@@ -181,7 +181,8 @@ mod tests {
     struct Own {
         name: String,
         blob: Option<Vec<u8>>,
-        both: (Box<[u8]>, Result<Vec<u8>, Vec<u8>>),
+        boxed: Box<[u8]>,
+        result: Result<String, Vec<u8>>,
         many: Vec<Vec<u8>>,
     }
 
@@ -189,8 +190,13 @@ mod tests {
     fn byte_strings_are_one_block_at_any_depth() {
         assert_eq!(blocks(&vec![1u8, 2, 3]), (1, 1));
         assert_eq!(blocks(&Some(vec![1u8])), (1, 1));
-        let both = (Box::from([1u8]), Err(vec![2]));
-        let own = Own { name: "own".to_owned(), blob: Some(vec![1]), both, many: vec![vec![1], vec![2]] };
+        let own = Own {
+            name: "own".to_owned(),
+            blob: Some(vec![1]),
+            boxed: Box::from([1]),
+            result: Err(vec![2]),
+            many: vec![vec![1], vec![2]],
+        };
         assert_eq!(blocks(&own), (5, 5));
     }
 
@@ -241,7 +247,7 @@ mod tests {
     mod namesake {
         use super::{Serialize, Serializer};
 
-        #[allow(non_camel_case_types)]
+        #[expect(non_camel_case_types, reason = "the name is what is tried")]
         pub(super) struct u8(pub(super) std::primitive::u8);
 
         impl Serialize for u8 {

@@ -10,8 +10,11 @@ use super::table::Scope;
 use super::{Arrived, Attachments, DecodeError, EncodeError};
 use crate::Limits;
 
+/// Room for a small message, so that most are one allocation.
+const USUAL_BYTES: usize = 128;
+
 /// The bytes and the attachments of one message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Encoder {
     bytes: Vec<u8>,
     attachments: Attachments,
@@ -19,7 +22,7 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new() -> Self {
-        Self::default()
+        Self { bytes: Vec::with_capacity(USUAL_BYTES), attachments: Attachments::default() }
     }
 
     /// Appends a value. Values put one after another are the bytes of a tuple of them.

@@ -21,6 +21,5 @@ pub use self::error::{DecodeError, EncodeError};
 pub(crate) use self::reply_path::{Failure, REPLY_PLACE, ReplyPath};
 pub use self::table::serde_in_ipc_mode;
 pub(crate) use self::table::{
-    Arrived, attach, attach_later, message_limits, refuse, take_descriptor,
-    take_reply,
+    Arrived, attach, attach_later, message_limits, refuse, take_descriptor, take_reply,
 };

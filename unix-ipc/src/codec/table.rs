@@ -171,15 +171,18 @@ pub fn serde_in_ipc_mode() -> bool {
 
 /// A visit of a message's value: its table is in place until this is closed or dropped.
 pub(super) struct Scope {
-    /// The table that was in place before; `None` once it is back.
-    outer: Option<Table>,
+    /// During the visit the table that was in place before, after it this message's own.
+    table: Table,
+    visiting: bool,
 }
 
 impl Scope {
+    #[inline]
     pub(super) fn encoding(attachments: Attachments) -> Self {
         Self::enter(Table::Encoding(attachments))
     }
 
+    #[inline]
     pub(super) fn decoding(arrived: Arrived, limits: &Limits) -> Self {
         Self::enter(Table::Decoding(Incoming {
             descriptors: arrived.descriptors.into_iter().map(Some).collect(),
@@ -190,39 +193,50 @@ impl Scope {
     }
 
     /// Ends the visit of [`encoding`](Self::encoding), with what the value attached.
+    #[inline]
     pub(super) fn attached(mut self) -> Attachments {
-        match self.leave() {
-            Table::Encoding(attachments) => attachments,
+        self.leave();
+        match &mut self.table {
+            Table::Encoding(attachments) => mem::take(attachments),
             Table::None | Table::Decoding(_) => Attachments::default(),
         }
     }
 
     /// Ends the visit of [`decoding`](Self::decoding), closes what the value did not take, and says
     /// how much that was and what the first refusal was.
+    #[inline]
     pub(super) fn taken(mut self) -> (usize, Option<TakeError>) {
-        match self.leave() {
+        self.leave();
+        match &self.table {
             Table::Decoding(incoming) => (incoming.descriptors.iter().flatten().count(), incoming.failure),
             Table::None | Table::Encoding(_) => (0, None),
         }
     }
 
+    #[inline]
     fn enter(table: Table) -> Self {
-        Self { outer: Some(replace(table)) }
+        let mut scope = Self { table, visiting: true };
+        scope.swap();
+        scope
     }
 
-    fn leave(&mut self) -> Table {
-        self.outer.take().map_or(Table::None, replace)
+    #[inline]
+    fn leave(&mut self) {
+        if mem::take(&mut self.visiting) {
+            self.swap();
+        }
+    }
+
+    #[inline]
+    fn swap(&mut self) {
+        TABLE.with(|place| mem::swap(&mut *place.borrow_mut(), &mut self.table));
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        drop(self.leave());
+        self.leave();
     }
-}
-
-fn replace(table: Table) -> Table {
-    TABLE.with(|place| mem::replace(&mut *place.borrow_mut(), table))
 }
 
 impl Incoming {
@@ -237,5 +251,7 @@ impl Incoming {
     }
 }
 
+#[cfg(test)]
+mod attachment_tests;
 #[cfg(test)]
 mod tests;

@@ -64,7 +64,9 @@ impl fmt::Display for LimitExceeded {
             Self::Descriptors { actual, limit } => {
                 write!(f, "the message has {actual} descriptors, the limit is {limit}")
             }
-            Self::Nesting { limit } => write!(f, "the value is nested deeper than the limit of {limit} levels"),
+            Self::Nesting { limit } => {
+                write!(f, "the value is nested deeper than the limit of {limit} levels")
+            }
             Self::EmptyElements { limit } => {
                 write!(f, "the value has more elements of no size than the limit of {limit}")
             }
@@ -77,8 +79,12 @@ impl fmt::Display for LimitExceeded {
             Self::UnfinishedMessages { limit } => {
                 write!(f, "{limit} long messages are half received, which is the limit")
             }
-            Self::DescriptorsInFlight => f.write_str("this user has too many descriptors on their way in sockets"),
-            Self::DescriptorTable => f.write_str("the receiving process has no room for the message's descriptors"),
+            Self::DescriptorsInFlight => {
+                f.write_str("this user has too many descriptors on their way in sockets")
+            }
+            Self::DescriptorTable => {
+                f.write_str("the receiving process has no room for the message's descriptors")
+            }
         }
     }
 }

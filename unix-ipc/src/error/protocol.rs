@@ -90,7 +90,9 @@ impl fmt::Display for ProtocolError {
             Self::Fragment { offset, expected } => {
                 write!(f, "a piece of a message at offset {offset}, expected at {expected}")
             }
-            Self::MemoryFile => f.write_str("a message in a file that is not sealed memory of the declared length"),
+            Self::MemoryFile => {
+                f.write_str("a message in a file that is not sealed memory of the declared length")
+            }
             Self::Call(id) => write!(f, "a message about call {id}, which may not have one"),
             Self::Order(what) => write!(f, "{what} out of order"),
             Self::Version { ours, theirs } => {

@@ -158,7 +158,7 @@ impl Inbox {
 
     fn whole(&self, header: &Header, body: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<Incoming, Broken> {
         self.check_bytes(header, body.len() as u64)?;
-        let (actual, limit) = (descriptors.len() as u64, self.limits.descriptors() as u64);
+        let (actual, limit) = (descriptors.len() as u64, self.limits.most_descriptors() as u64);
         if actual > limit {
             return Err(Broken::about(header, LimitExceeded::Descriptors { actual, limit }));
         }
@@ -261,7 +261,7 @@ impl Inbox {
     }
 
     fn check_bytes(&self, header: &Header, actual: u64) -> Result<(), Broken> {
-        let limit = self.limits.message_bytes();
+        let limit = self.limits.longest_message();
         if actual <= limit {
             return Ok(());
         }

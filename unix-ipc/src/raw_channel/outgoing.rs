@@ -66,7 +66,12 @@ impl Outgoing {
         }
     }
 
-    fn try_packet<D: AsFd>(&mut self, socket: &Socket, body: &[u8], descriptors: &[D]) -> io::Result<Progress> {
+    fn try_packet<D: AsFd>(
+        &mut self,
+        socket: &Socket,
+        body: &[u8],
+        descriptors: &[D],
+    ) -> io::Result<Progress> {
         if self.sent == 0 && body.len() <= self.packet_bytes - HEADER_BYTES {
             self.put(socket, Form::Whole, &[], body, descriptors)?;
             return Ok(Progress::Done);

@@ -117,11 +117,11 @@ impl RawSender {
 
     fn check(&self, bytes: &[u8], descriptors: usize) -> Result<(), SendError> {
         let refuse = |source| Err(SendError::Refused { value: (), source });
-        let (actual, limit) = (bytes.len() as u64, self.limits.message_bytes());
+        let (actual, limit) = (bytes.len() as u64, self.limits.longest_message());
         if actual > limit {
             return refuse(LimitExceeded::MessageBytes { actual, limit });
         }
-        let (actual, limit) = (descriptors as u64, self.limits.descriptors() as u64);
+        let (actual, limit) = (descriptors as u64, self.limits.most_descriptors() as u64);
         if actual > limit {
             return refuse(LimitExceeded::Descriptors { actual, limit });
         }

@@ -93,7 +93,8 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
         }
         let id = self.next;
         self.next = self.next.wrapping_add(1);
-        self.slots.insert(id, Slot { outcome: None, waiting: None, on_connection: true, sockets: Vec::new() });
+        self.slots
+            .insert(id, Slot { outcome: None, waiting: None, on_connection: true, sockets: Vec::new() });
         Ok(id)
     }
 
@@ -144,7 +145,9 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
     /// who is to be woken. An id that was never given out is nonsense.
     pub(crate) fn settle(&mut self, id: u64, outcome: Outcome) -> Result<Option<&W>, ProtocolError> {
         self.check(id)?;
-        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.outcome.is_none()) else { return Ok(None) };
+        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.outcome.is_none()) else {
+            return Ok(None);
+        };
         slot.outcome = Some(outcome);
         self.unread_bytes += slot.unread_bytes();
         Ok(slot.waiting.as_ref())

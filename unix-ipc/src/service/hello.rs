@@ -37,14 +37,17 @@ pub(crate) struct Signature {
 
 impl Hello {
     pub(crate) fn new(role: Role, service: &str, methods: &[Method]) -> Self {
-        let signature =
-            |method: &Method| Signature { name: method.name().to_owned(), text: method.signature().to_owned() };
+        let signature = |method: &Method| Signature {
+            name: method.name().to_owned(),
+            text: method.signature().to_owned(),
+        };
         Self { role, service: service.to_owned(), methods: methods.iter().map(signature).collect(), shape: 0 }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        let encoded = encoder.put(&MAGIC).and_then(|()| encoder.put(&VERSION)).and_then(|()| encoder.put(self));
+        let encoded =
+            encoder.put(&MAGIC).and_then(|()| encoder.put(&VERSION)).and_then(|()| encoder.put(self));
         debug_assert!(encoded.is_ok(), "strings and numbers always encode");
         encoder.finish().0
     }
@@ -64,7 +67,8 @@ impl Hello {
         if theirs != VERSION {
             return Err(ProtocolError::Version { ours: VERSION, theirs });
         }
-        codec::decode(rest, Arrived::default(), limits).map_err(|error| ProtocolError::Body(error.to_string()))
+        codec::decode(rest, Arrived::default(), limits)
+            .map_err(|error| ProtocolError::Body(error.to_string()))
     }
 
     /// Whether the two ends fit: one client and one server of the same service.
@@ -88,10 +92,9 @@ impl Hello {
         let named = (0u32..).zip(&self.methods).find(|(_, ours)| ours.name == method.name);
         match named {
             Some((number, ours)) if ours.text == method.text => Ok(number),
-            found => Err(Mismatch {
-                ours: found.map(|(_, ours)| ours.text.clone()),
-                theirs: method.text.clone(),
-            }),
+            found => {
+                Err(Mismatch { ours: found.map(|(_, ours)| ours.text.clone()), theirs: method.text.clone() })
+            }
         }
     }
 }

@@ -184,7 +184,8 @@ fn run<T, R>(reply: &Sender<T>, handler: impl FnOnce() -> R) -> R {
 
 fn message_of(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
 }
 
 /// Tells the caller why the reply could not be sent; that nobody waits for it is no error.

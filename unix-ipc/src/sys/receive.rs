@@ -46,7 +46,10 @@ pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<Received> {
     receive_with(socket, &mut [], libc::MSG_PEEK)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the kernel hands over received descriptors")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the kernel hands over received descriptors"
+)]
 fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], more: libc::c_int) -> io::Result<Received> {
     let mut control = [MaybeUninit::<u64>::uninit(); CONTROL_WORDS];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -84,9 +87,8 @@ fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], more: libc::c_int) ->
                 for index in 0..length / size_of::<RawFd>() {
                     // SAFETY: `index` stays within the length the kernel wrote; the number is a descriptor
                     // that recvmsg has just made for this process and that nobody else knows.
-                    let descriptor = unsafe {
-                        OwnedFd::from_raw_fd(ptr::read_unaligned(data.cast::<RawFd>().add(index)))
-                    };
+                    let descriptor =
+                        unsafe { OwnedFd::from_raw_fd(ptr::read_unaligned(data.cast::<RawFd>().add(index))) };
                     received.descriptors.push(descriptor);
                 }
             }

@@ -35,7 +35,15 @@ pub(crate) struct Child {
 impl Child {
     pub(super) fn new(pid: u32, pidfd: Option<OwnedFd>, liveness: Option<OwnedFd>, grace: Duration) -> Self {
         let outcome = Mutex::new(pidfd.is_none().then_some(PeerExit::Unknown));
-        Self { pid, pidfd, liveness, grace, outcome, parent: Generation::current(), released: AtomicBool::new(false) }
+        Self {
+            pid,
+            pidfd,
+            liveness,
+            grace,
+            outcome,
+            parent: Generation::current(),
+            released: AtomicBool::new(false),
+        }
     }
 
     /// The number the child was started under; once it is reaped another process may get it.

@@ -104,11 +104,11 @@ impl Core {
         let method = call.method.name();
         self.link.check().map_err(|source| CallError::Io { method, source })?;
         let limits = self.link.limits();
-        let (actual, limit) = (call.body.len() as u64, limits.message_bytes());
+        let (actual, limit) = (call.body.len() as u64, limits.longest_message());
         if actual > limit {
             return Err(CallError::Refused { method, source: LimitExceeded::MessageBytes { actual, limit } });
         }
-        let (actual, limit) = (call.attachments.len() as u64, limits.descriptors() as u64);
+        let (actual, limit) = (call.attachments.len() as u64, limits.most_descriptors() as u64);
         if actual > limit {
             return Err(CallError::Refused { method, source: LimitExceeded::Descriptors { actual, limit } });
         }
@@ -127,7 +127,8 @@ impl Core {
             return Err(CallError::ended(method, ended.clone()));
         }
         if state.moving {
-            let source = io::Error::new(io::ErrorKind::NotConnected, "the client has moved to another process");
+            let source =
+                io::Error::new(io::ErrorKind::NotConnected, "the client has moved to another process");
             return Err(CallError::Io { method, source });
         }
         Ok(())

@@ -92,9 +92,7 @@ impl<T, E> Pending<T, E> {
         match (self.decode)(&message.body, arrived, self.core.link.limits()) {
             Ok(result) => result.map_err(CallError::Service),
             Err(DecodeError::Limit(source)) => Err(CallError::Refused { method, source }),
-            Err(error) => {
-                Err(CallError::Protocol { method, source: ProtocolError::Body(error.to_string()) })
-            }
+            Err(error) => Err(CallError::Protocol { method, source: ProtocolError::Body(error.to_string()) }),
         }
     }
 }

@@ -83,9 +83,7 @@ impl Reading<'_> {
                 Ok(None) => continue,
                 Ok(Some(message)) => state.calls.settle(id, Outcome::Reply(message)).ok().flatten(),
                 Err(RecvError::Disconnected) => state.calls.drop_socket(id, &socket),
-                Err(error) => {
-                    state.calls.settle(id, Outcome::Broken(CallFault::from(error))).ok().flatten()
-                }
+                Err(error) => state.calls.settle(id, Outcome::Broken(CallFault::from(error))).ok().flatten(),
             };
             woken.map(Thread::unpark);
         }
@@ -94,7 +92,9 @@ impl Reading<'_> {
     /// If the child has ended nothing more will come, whoever still holds its socket: once everything it sent
     /// is read, the connection is over.
     pub(super) fn look_at_child(&self) {
-        let Some(exit) = self.0.link.peer_child().and_then(|child| child.exit(Duration::ZERO)) else { return };
+        let Some(exit) = self.0.link.peer_child().and_then(|child| child.exit(Duration::ZERO)) else {
+            return;
+        };
         while self.read_one() {}
         self.end(Ended::PeerDied(exit));
     }

@@ -131,7 +131,8 @@ impl Reading<'_> {
             waited.extend(child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN)));
         }
         let watched = waited.len();
-        let forwarded = sockets.iter().map(|(_, socket)| PollFd::new(socket.receiver().as_fd(), PollFlags::POLLIN));
+        let forwarded =
+            sockets.iter().map(|(_, socket)| PollFd::new(socket.receiver().as_fd(), PollFlags::POLLIN));
         waited.extend(forwarded);
         socket::wait(&mut waited, deadline)?;
         let has_child_ended = watched == 2 && waited.get(1).is_some_and(|child| child.any().unwrap_or(true));

@@ -78,9 +78,8 @@ impl Link {
     /// The same, if it is the child itself that is at the other end: a wrapper that started another program
     /// and waits for it says nothing about that program's life.
     pub(crate) fn peer_child(&self) -> Option<&Child> {
-        let is_peer = |child: &&Child| {
-            self.peer().is_none_or(|peer| u32::try_from(peer.pid()) == Ok(child.pid()))
-        };
+        let is_peer =
+            |child: &&Child| self.peer().is_none_or(|peer| u32::try_from(peer.pid()) == Ok(child.pid()));
         self.child.as_ref().filter(is_peer)
     }
 

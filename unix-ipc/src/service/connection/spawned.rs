@@ -53,7 +53,7 @@ fn send_welcome(link: &Link, options: &SpawnOptions) -> io::Result<Option<OwnedF
         kept = Some(writing);
     }
     let body = [if kept.is_some() { WITH_LIVENESS } else { 0 }];
-    for _ in 0..link.limits().spare_pairs.min(link.limits().descriptors() / 2 - 1) {
+    for _ in 0..link.limits().spare_pairs.min(link.limits().most_descriptors() / 2 - 1) {
         let (one, other) = Socket::pair()?;
         riding.push(one.into_descriptor()?);
         riding.push(other.into_descriptor()?);

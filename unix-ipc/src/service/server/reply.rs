@@ -32,11 +32,11 @@ impl Reply {
     fn check(&self, body: &[u8], descriptors: usize) -> Result<(), SendError> {
         let limits = self.session.link().limits();
         let refuse = |source| Err(SendError::Refused { value: (), source });
-        let (actual, limit) = (body.len() as u64, limits.message_bytes());
+        let (actual, limit) = (body.len() as u64, limits.longest_message());
         if actual > limit {
             return refuse(LimitExceeded::MessageBytes { actual, limit });
         }
-        let (actual, limit) = (descriptors as u64, limits.descriptors() as u64);
+        let (actual, limit) = (descriptors as u64, limits.most_descriptors() as u64);
         if actual > limit {
             return refuse(LimitExceeded::Descriptors { actual, limit });
         }

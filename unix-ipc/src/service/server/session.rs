@@ -99,9 +99,7 @@ impl Session {
                 self.decode(message, Some(reply))
             }
             Kind::OneWay => self.decode(message, None),
-            Kind::Fault => {
-                Err(ProtocolError::Accused(String::from_utf8_lossy(&message.body).into_owned()))
-            }
+            Kind::Fault => Err(ProtocolError::Accused(String::from_utf8_lossy(&message.body).into_owned())),
             other => Err(ProtocolError::Kind(other as u8)),
         }
     }
@@ -116,7 +114,9 @@ impl Session {
         let _ = self.put(Kind::Hello, 0, ours.encode(), Vec::new());
         let theirs = theirs?;
         ours.check(&theirs)?;
-        self.client.set(ours.match_methods(&theirs)).map_err(|_| ProtocolError::Order("a second introduction"))
+        self.client
+            .set(ours.match_methods(&theirs))
+            .map_err(|_| ProtocolError::Order("a second introduction"))
     }
 
     fn decode<T: Task>(
@@ -127,7 +127,8 @@ impl Session {
         let Some(methods) = self.client.get() else {
             return Err(ProtocolError::Order("a call before the introduction"));
         };
-        let named = codec::variant(&message.body).and_then(|number| methods.get(usize::try_from(number).ok()?));
+        let named =
+            codec::variant(&message.body).and_then(|number| methods.get(usize::try_from(number).ok()?));
         let number = match named {
             Some(Ok(number)) => *number,
             Some(Err(mismatch)) => {
