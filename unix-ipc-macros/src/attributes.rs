@@ -1,5 +1,6 @@
 //! The attributes in the trait: `#[oneway]`, which is taken out, and those that are forwarded.
 
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::{Attribute, ItemTrait, Meta, TraitItem};
 
 use crate::errors::Errors;
@@ -25,29 +26,38 @@ pub(crate) fn oneway(attributes: &[Attribute], errors: &mut Errors) -> bool {
 
 /// `cfg_attr` is evaluated after this macro, which cannot know what it would have added.
 fn refuse_conditional(attribute: &Attribute, errors: &mut Errors) {
-    let Meta::List(list) = &attribute.meta else { return };
-    if !list.path.is_ident("cfg_attr") {
-        return;
+    for name in conditional(attribute).filter(|name| name == "oneway" || name == "cfg") {
+        errors.at(
+            &name,
+            format_args!("`{name}` cannot stand in `cfg_attr` -- write a method for each `#[cfg]`"),
+        );
     }
-    // The condition comes first; behind each comma stands an attribute.
+}
+
+/// The names of the attributes in a `cfg_attr`: what stands behind a comma, because a condition comes first.
+fn conditional(attribute: &Attribute) -> impl Iterator<Item = Ident> {
+    let list = match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("cfg_attr") => list.tokens.clone(),
+        _ => TokenStream::new(),
+    };
     let mut behind_comma = false;
-    for token in list.tokens.clone() {
-        let text = token.to_string();
-        if behind_comma && (text == "oneway" || text == "cfg") {
-            errors.at(
-                token,
-                format_args!("`{text}` cannot stand in `cfg_attr` -- write a method for each `#[cfg]`"),
-            );
+    list.into_iter().filter_map(move |token| {
+        let is_name = behind_comma;
+        behind_comma = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ',');
+        match token {
+            TokenTree::Ident(name) if is_name => Some(name),
+            _ => None,
         }
-        behind_comma = text == ",";
-    }
+    })
 }
 
 /// Takes `#[oneway]` out of the trait: rustc does not know it.
 pub(crate) fn remove_oneway(item: &mut ItemTrait) {
+    let is_unknown =
+        |attribute: &Attribute| is_oneway(attribute) || conditional(attribute).any(|name| name == "oneway");
     for item in &mut item.items {
         if let TraitItem::Fn(method) = item {
-            method.attrs.retain(|attribute| !is_oneway(attribute));
+            method.attrs.retain(|attribute| !is_unknown(attribute));
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::names;
 pub(crate) fn service(service: &Service, errors: &mut Errors) {
     methods_have_variants_of_their_own(service, errors);
     for method in &service.methods {
-        arguments_have_names_of_their_own(method, errors);
         no_argument_is_the_reply(method, errors);
     }
 }
@@ -34,18 +33,6 @@ fn methods_have_variants_of_their_own(service: &Service, errors: &mut Errors) {
         } else if first.forwarded.cfgs.is_empty() && method.forwarded.cfgs.is_empty() {
             // The trait itself has two methods of that name (E0428). With `cfg`s it may have one at a time.
             errors.leave_to_rustc();
-        }
-    }
-}
-
-fn arguments_have_names_of_their_own(method: &Method, errors: &mut Errors) {
-    for (index, argument) in method.arguments.iter().enumerate() {
-        let name = names::plain(&argument.name);
-        if method.arguments.iter().take(index).any(|before| names::plain(&before.name) == name) {
-            errors.at(
-                &argument.name,
-                format_args!("two arguments of `{}` are called `{name}`", method.plain_name()),
-            );
         }
     }
 }

@@ -36,9 +36,14 @@ impl Errors {
         self.found.is_some() || self.left_to_rustc
     }
 
+    /// All that was found, as one error.
+    pub(crate) fn into_error(self) -> Option<Error> {
+        self.found
+    }
+
     /// The errors, beside what the user wrote: what implements or uses it must not fail too.
     pub(crate) fn emit(self, written: &impl ToTokens) -> TokenStream {
-        let errors = self.found.map(Error::into_compile_error);
+        let errors = self.into_error().map(Error::into_compile_error);
         quote!(#errors #written)
     }
 }

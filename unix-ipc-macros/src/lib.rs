@@ -16,8 +16,10 @@ mod tests;
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::ItemTrait;
 
 use crate::errors::Errors;
+use crate::model::Service;
 
 /// Turns a trait into a service: a task enum, a client and a server.
 ///
@@ -30,22 +32,28 @@ pub fn ipc_service(args: proc_macro::TokenStream, input: proc_macro::TokenStream
 /// Everything the attribute does, on tokens that tests can make.
 fn transform(args: TokenStream, input: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let library = args::parse(args, &mut errors);
-    let mut item = match parse::trait_item(input.clone()) {
-        Ok(item) => item,
-        Err(error) => {
-            errors.add(error);
-            return errors.emit(input);
-        }
-    };
-    let service = parse::service(&item, library, &mut errors);
-    check::service(&service, &mut errors);
-    // The trait is emitted in any case, and without the helper attribute, so that its impls compile and
-    // the only errors are its own.
+    let Some((mut item, service)) = read(args, input, &mut errors) else { return errors.emit(input) };
+    // The trait is emitted in any case, and without `#[oneway]`, so that its impls compile and the
+    // only errors are its own.
     attributes::remove_oneway(&mut item);
     if errors.any() {
         return errors.emit(&item);
     }
     let generated = expand::service(&service);
     quote!(#item #generated)
+}
+
+/// The trait and what it means, which is to be expanded only if there were no errors.
+fn read(args: TokenStream, input: &TokenStream, errors: &mut Errors) -> Option<(ItemTrait, Service)> {
+    let library = args::parse(args, errors);
+    let item = match parse::trait_item(input.clone()) {
+        Ok(item) => item,
+        Err(error) => {
+            errors.add(error);
+            return None;
+        }
+    };
+    let service = parse::service(&item, library, errors);
+    check::service(&service, errors);
+    Some((item, service))
 }

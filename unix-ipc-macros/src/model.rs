@@ -17,6 +17,11 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// The name as it is sent and linked: without `r#`.
+    pub(crate) fn plain_name(&self) -> String {
+        names::plain(&self.name)
+    }
+
     /// `CalculatorTask`.
     pub(crate) fn task(&self) -> Ident {
         task(&self.name)
@@ -59,7 +64,7 @@ pub(crate) struct Method {
 }
 
 impl Method {
-    /// The name as it is sent: without `r#`.
+    /// The name as it is sent and linked: without `r#`.
     pub(crate) fn plain_name(&self) -> String {
         names::plain(&self.name)
     }

@@ -88,7 +88,9 @@ fn compare(placement: &str, client: &AdderClient, floor: &mut Floor) -> Result<(
     let floor = median(rounds.iter().map(|(floor, _)| microseconds(floor)).collect());
     let call = median(rounds.iter().map(|(_, call)| microseconds(call)).collect());
     let ratio = median(rounds.iter().map(|(floor, call)| call.as_secs_f64() / floor.as_secs_f64()).collect());
-    println!("{placement}: floor {floor:.2} µs, add {call:.2} µs, ratio {ratio:.3} (medians of {ROUNDS} rounds)");
+    println!(
+        "{placement}: floor {floor:.2} µs, add {call:.2} µs, ratio {ratio:.3} (medians of {ROUNDS} rounds)"
+    );
     Ok(())
 }
 

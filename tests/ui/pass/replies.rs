@@ -50,7 +50,9 @@ pub fn call(client: &RepliesClient) -> Result<(), CallError<String>> {
 /// What the task holds is the return type as written.
 pub fn reply(task: RepliesTask) -> Option<Sender<Result<u8, String>>> {
     match task {
-        RepliesTask::Result { reply } | RepliesTask::Alias { reply } | RepliesTask::Bare { reply } => Some(reply),
+        RepliesTask::Result { reply } | RepliesTask::Alias { reply } | RepliesTask::Bare { reply } => {
+            Some(reply)
+        }
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::task::local;
-use super::{docs, lints, method, shortcuts};
+use super::{docs, method, shortcuts};
 use crate::model::Service;
 
 /// ```text
@@ -13,12 +13,11 @@ use crate::model::Service;
 pub(super) fn structure(service: &Service) -> TokenStream {
     let (library, visibility) = (&service.library, &service.visibility);
     let (client, task, deprecated) = (service.client(), service.task(), &service.forwarded.deprecated);
-    let sentence = format!("Client of [`{}`]: sends a [`{task}`] and waits for its reply.", service.name);
+    let sentence =
+        format!("Client of [`{}`]: sends a [`{task}`] and waits for its reply.", service.plain_name());
     let docs = docs::of_type(service, &sentence);
-    let lints = lints();
     quote! {
         #docs
-        #lints
         #(#deprecated)*
         #visibility struct #client { inner: #library::__private::Client<#task> }
     }
@@ -27,7 +26,6 @@ pub(super) fn structure(service: &Service) -> TokenStream {
 /// The client's methods and traits.
 pub(super) fn impls(service: &Service) -> TokenStream {
     let client = service.client();
-    let lints = lints();
     let shortcuts = shortcuts::all(service);
     let waiting = service.methods.iter().map(|of| method::waiting(service, of));
     let beginning = service.methods.iter().filter_map(|of| {
@@ -37,7 +35,6 @@ pub(super) fn impls(service: &Service) -> TokenStream {
     });
     let traits = traits(service);
     quote! {
-        #lints
         impl #client {
             #shortcuts
             #(#waiting)*
@@ -55,13 +52,12 @@ pub(super) fn impls(service: &Service) -> TokenStream {
 ///
 /// Written out because each is the inner client's, whatever the task's type is.
 fn traits(service: &Service) -> TokenStream {
-    let (library, client, lints) = (&service.library, service.client(), lints());
+    let (library, client) = (&service.library, service.client());
     let serde = quote!(#library::__private::serde);
     let (formatter, connection) = (local("formatter"), local("connection"));
     let (serializer, deserializer) = (local("serializer"), local("deserializer"));
     let inner = local("inner");
     quote! {
-        #lints
         #[automatically_derived]
         impl ::core::clone::Clone for #client {
             fn clone(&self) -> Self {
@@ -69,7 +65,6 @@ fn traits(service: &Service) -> TokenStream {
             }
         }
 
-        #lints
         #[automatically_derived]
         impl ::core::fmt::Debug for #client {
             fn fmt(&self, #formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
@@ -77,7 +72,6 @@ fn traits(service: &Service) -> TokenStream {
             }
         }
 
-        #lints
         #[automatically_derived]
         impl ::core::convert::From<#library::Connection> for #client {
             fn from(#connection: #library::Connection) -> Self {
@@ -85,7 +79,6 @@ fn traits(service: &Service) -> TokenStream {
             }
         }
 
-        #lints
         #[automatically_derived]
         impl #serde::Serialize for #client {
             fn serialize<__S: #serde::Serializer>(
@@ -96,7 +89,6 @@ fn traits(service: &Service) -> TokenStream {
             }
         }
 
-        #lints
         #[automatically_derived]
         impl<'de> #serde::Deserialize<'de> for #client {
             fn deserialize<__D: #serde::Deserializer<'de>>(

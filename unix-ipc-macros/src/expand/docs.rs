@@ -1,6 +1,6 @@
 //! The docs of generated items: the user's, and what there is to say about the item itself.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
@@ -22,13 +22,13 @@ pub(super) fn of_type(service: &Service, sentence: &str) -> TokenStream {
 
 /// A variant's docs: the method's.
 pub(super) fn of_variant(service: &Service, method: &Method) -> TokenStream {
-    let link = method_link(&service.name, method);
+    let link = method_link(service, method);
     method_docs(method, &format!("A call of {link}."))
 }
 
 /// The docs of the client's method that waits.
 pub(super) fn of_call(service: &Service, method: &Method) -> TokenStream {
-    let link = method_link(&service.name, method);
+    let link = method_link(service, method);
     let call_error = link_to(service, "CallError");
     let (docs, error) = match &method.reply {
         None => (
@@ -57,12 +57,9 @@ pub(super) fn of_call(service: &Service, method: &Method) -> TokenStream {
 
 /// The docs of the client's method that does not wait.
 pub(super) fn of_begin(service: &Service, method: &Method) -> TokenStream {
-    let name = &method.name;
+    let name = method.plain_name();
     let wait = link_to(service, "Pending::wait");
-    let sentence = format!(
-        "Begins [`{}`](Self::{name}) and returns at once: {wait} takes the reply.",
-        method.plain_name()
-    );
+    let sentence = format!("Begins [`{name}`](Self::{name}) and returns at once: {wait} takes the reply.");
     let error = format!("A {} where the call could not be sent.", link_to(service, "CallError"));
     let errors = errors(&[], &error);
     quote!(#[doc = #sentence] #errors)
@@ -84,11 +81,8 @@ fn method_docs(method: &Method, otherwise: &str) -> TokenStream {
 
 /// What a method's docs say last, under the heading of the user's where his docs end with it.
 fn errors(docs: &[Attribute], error: &str) -> TokenStream {
-    let mut headings = docs.iter().filter_map(text).filter(|line| line.trim_start().starts_with("# "));
-    let heading = match headings.next_back() {
-        Some(last) if last.trim() == "# Errors" => None,
-        _ => Some(quote!(#[doc = "# Errors"] #[doc = ""])),
-    };
+    let is_open = last_heading(docs).is_some_and(|heading| heading == "# Errors");
+    let heading = (!is_open).then(|| quote!(#[doc = "# Errors"] #[doc = ""]));
     quote! {
         #[doc = ""]
         #heading
@@ -96,7 +90,14 @@ fn errors(docs: &[Attribute], error: &str) -> TokenStream {
     }
 }
 
-/// The line in `#[doc = "line"]`, which is what `///` stands for.
+/// The last first-level heading, under which a line at the end would stand.
+fn last_heading(docs: &[Attribute]) -> Option<String> {
+    let text: Vec<String> = docs.iter().filter_map(text).collect();
+    let mut lines = text.iter().flat_map(|text| text.lines()).map(str::trim);
+    lines.rfind(|line| line.starts_with("# ")).map(str::to_owned)
+}
+
+/// The text in `#[doc = "text"]`, which is what `///` stands for.
 fn text(attribute: &Attribute) -> Option<String> {
     let Meta::NameValue(pair) = &attribute.meta else { return None };
     match &pair.value {
@@ -106,8 +107,10 @@ fn text(attribute: &Attribute) -> Option<String> {
 }
 
 /// `` [`Calculator::add`] ``
-fn method_link(name: &Ident, method: &Method) -> String {
-    format!("[`{name}::{}`]", method.name)
+///
+/// Without `r#` in either: to rustdoc a `#` begins a fragment.
+fn method_link(service: &Service, method: &Method) -> String {
+    format!("[`{}::{}`]", service.plain_name(), method.plain_name())
 }
 
 /// A link to an item of the library, wherever the user's crate finds it.

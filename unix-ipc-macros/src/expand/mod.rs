@@ -42,7 +42,8 @@ pub(crate) fn service(service: &Service) -> TokenStream {
         },
     ];
     let cfgs = &service.forwarded.cfgs;
-    items.into_iter().map(|item| quote!(#(#cfgs)* #item)).collect()
+    let lints = lints();
+    items.into_iter().map(|item| quote!(#(#cfgs)* #lints #item)).collect()
 }
 
 /// The lints that what the user wrote may have been allowed to break, once, in the trait.
@@ -55,7 +56,6 @@ fn lints() -> TokenStream {
             deprecated,
             non_snake_case,
             clippy::box_collection,
-            clippy::enum_variant_names,
             clippy::implied_bounds_in_impls,
             clippy::iter_not_returning_iterator,
             clippy::len_without_is_empty,

@@ -17,9 +17,7 @@ pub(super) fn enumeration(service: &Service) -> TokenStream {
         let (cfgs, variant) = (&method.forwarded.cfgs, &method.variant);
         quote!(#(#cfgs)* #variant)
     });
-    let lints = super::lints();
     quote! {
-        #lints
         enum __Number { #(#variants),* }
     }
 }

@@ -4,7 +4,6 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::docs::{self, link_to};
-use super::lints;
 use super::task::local;
 use crate::model::Service;
 
@@ -14,13 +13,13 @@ use crate::model::Service;
 pub(super) fn structure(service: &Service) -> TokenStream {
     let (library, visibility) = (&service.library, &service.visibility);
     let (server, task, parameter) = (service.server(), service.task(), parameter(service));
-    let sentence =
-        format!("Server of [`{}`]: calls the methods of an `{parameter}` for its clients.", service.name);
+    let sentence = format!(
+        "Server of [`{}`]: calls the methods of an `{parameter}` for its clients.",
+        service.plain_name()
+    );
     let docs = docs::of_type(service, &sentence);
-    let lints = lints();
     quote! {
         #docs
-        #lints
         #visibility struct #server<#parameter> { inner: #library::__private::Server<#parameter, #task> }
     }
 }
@@ -32,16 +31,14 @@ fn parameter(service: &Service) -> Ident {
 
 /// The server's methods and traits.
 pub(super) fn impls(service: &Service) -> TokenStream {
-    let (server, name, parameter, lints) = (service.server(), &service.name, parameter(service), lints());
+    let (server, name, parameter) = (service.server(), &service.name, parameter(service));
     let workers = workers(service, &parameter);
     let methods = [new(service, &parameter), serve(service), listen(service), access(service, &parameter)];
     let shown = server.to_string();
     let formatter = local("formatter");
     quote! {
-        #lints
         impl<#parameter: #name> #server<#parameter> { #(#methods)* #workers }
 
-        #lints
         #[automatically_derived]
         impl<#parameter> ::core::fmt::Debug for #server<#parameter> {
             fn fmt(&self, #formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {

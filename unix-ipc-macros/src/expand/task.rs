@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 
 use syn::spanned::Spanned;
 
-use super::{docs, lints, serde, types};
+use super::{docs, serde, types};
 use crate::model::{Argument, Method, Passing, Reply, Service};
 use crate::{names, text};
 
@@ -19,15 +19,13 @@ pub(super) fn enumeration(service: &Service) -> TokenStream {
     let (library, visibility, task) = (&service.library, &service.visibility, service.task());
     let sentence = format!(
         "One call of a method of [`{}`], with its arguments and the sender of its reply.",
-        service.name
+        service.plain_name()
     );
     let docs = docs::of_type(service, &sentence);
-    let lints = lints();
     let serde_path = serde::library(service);
     let variants = service.methods.iter().map(|method| variant(service, method));
     quote! {
         #docs
-        #lints
         #[derive(#library::__private::serde::Serialize, #library::__private::serde::Deserialize)]
         #[serde(crate = #serde_path)]
         #visibility enum #task { #(#variants),* }
@@ -96,7 +94,7 @@ fn debug(service: &Service) -> TokenStream {
 ///          }
 /// ```
 fn description(service: &Service) -> TokenStream {
-    let (library, task, name) = (&service.library, service.task(), names::plain(&service.name));
+    let (library, task, name) = (&service.library, service.task(), service.plain_name());
     let methods = service.methods.iter().map(|method| {
         let cfgs = &method.forwarded.cfgs;
         let (name, signature, oneway) =
@@ -127,12 +125,13 @@ fn description(service: &Service) -> TokenStream {
 /// ```
 fn dispatch(service: &Service) -> TokenStream {
     let (visibility, name, task) = (&service.visibility, &service.name, service.task());
-    let lints = lints();
     let exclusive = service.exclusive().then(|| quote!(mut));
-    let local = local("service");
     let arms = service.methods.iter().map(|method| arm(service, method));
     let docs = docs::of_shortcut(&[
-        &format!("Calls the method of [`{name}`] that the task stands for, and sends its reply."),
+        &format!(
+            "Calls the method of [`{}`] that the task stands for, and sends its reply.",
+            service.plain_name()
+        ),
         "",
         "A reply that nobody waits for any more is dropped.",
         "",
@@ -141,10 +140,9 @@ fn dispatch(service: &Service) -> TokenStream {
         "Where the method panics: the caller is told first, then the panic goes on.",
     ]);
     quote! {
-        #lints
         impl #task {
             #docs
-            #visibility fn dispatch(self, #local: &#exclusive (impl #name + ?::core::marker::Sized)) {
+            #visibility fn dispatch(self, service: &#exclusive (impl #name + ?::core::marker::Sized)) {
                 match self { #(#arms),* }
             }
         }
@@ -177,7 +175,7 @@ fn arm(service: &Service, method: &Method) -> TokenStream {
 
 /// `Calculator::add(service, a, &b)`: by the trait's name, because the service may have a method of its own.
 fn call(service: &Service, method: &Method) -> TokenStream {
-    let (name, method_name, local) = (&service.name, &method.name, local("service"));
+    let (name, method_name) = (&service.name, &method.name);
     let arguments = method.arguments.iter().map(|argument| {
         let local = argument_local(argument);
         match &argument.passing {
@@ -186,7 +184,7 @@ fn call(service: &Service, method: &Method) -> TokenStream {
             Passing::OptionalUnsized(_) => quote!(::core::option::Option::as_deref(&#local)),
         }
     });
-    quote!(#name::#method_name(#local, #(#arguments),*))
+    quote!(#name::#method_name(service, #(#arguments),*))
 }
 
 /// A local of the generated code, which no name of the user's can be.

@@ -101,7 +101,7 @@ fn refusal(referent: &Type) -> Option<String> {
             let written = text::written(referent);
             Some(format!("references cannot stand inside `&..` here -- use `{written}`"))
         }
-        Type::Path(ty) => match last_segment(&ty.path) {
+        Type::Path(ty) => match ty.path.segments.last() {
             Some(PathSegment { ident, arguments }) if ident == "Receiver" && !arguments.is_none() => {
                 Some("a receiver has one owner -- pass it by value".to_owned())
             }
@@ -118,7 +118,7 @@ fn refusal(referent: &Type) -> Option<String> {
 /// The reference in `Option<&T>`, beside the type that both are in.
 fn option_of_reference(ty: &Type) -> Option<(&Type, &TypeReference)> {
     let Type::Path(path) = ty else { return None };
-    let last = last_segment(&path.path).filter(|last| last.ident == "Option")?;
+    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
     match only_type_argument(last).map(plain) {
         Some(Type::Reference(reference)) => Some((ty, reference)),
         _ => None,
@@ -132,10 +132,6 @@ fn only_type_argument(segment: &PathSegment) -> Option<&Type> {
         (Some(GenericArgument::Type(ty)), None) => Some(ty),
         _ => None,
     }
-}
-
-fn last_segment(path: &Path) -> Option<&PathSegment> {
-    path.segments.last()
 }
 
 /// The type without parentheses and without the invisible group around a macro's `$t:ty`.

@@ -118,17 +118,19 @@ fn refuse_self_in(tokens: TokenStream, errors: &mut Errors) {
         }
         // `Self::Item` is underlined to its end.
         let mut path = quote!(#token);
-        while let Some(next) = tokens.next_if(belongs_to_path) {
+        let mut behind_colon = false;
+        while let Some(next) = tokens.next_if(|next| continues_path(next, behind_colon)) {
+            behind_colon = matches!(next, TokenTree::Punct(_));
             path.extend([next]);
         }
         errors.at(path, "`Self` cannot be used here -- the other process does not know the server's type");
     }
 }
 
-fn belongs_to_path(token: &TokenTree) -> bool {
+fn continues_path(token: &TokenTree, behind_colon: bool) -> bool {
     match token {
         TokenTree::Punct(punct) => punct.as_char() == ':',
-        TokenTree::Ident(_) => true,
+        TokenTree::Ident(_) => behind_colon,
         TokenTree::Group(_) | TokenTree::Literal(_) => false,
     }
 }
@@ -169,14 +171,30 @@ fn borrows_exclusively(receiver: &Receiver) -> Option<bool> {
 fn arguments(written: &TraitItemFn, context: Context<'_>, errors: &mut Errors) -> Vec<Argument> {
     let mut arguments = Vec::new();
     for input in &written.sig.inputs {
-        if let FnArg::Typed(input) = input {
-            let name = argument_name(input, written.default.is_some(), context, errors);
-            let passing = borrow::passing(&input.ty, context, errors);
-            refuse_conditional(input, errors);
-            arguments.extend(name.zip(passing).map(|(name, passing)| Argument { name, passing }));
+        let FnArg::Typed(input) = input else { continue };
+        refuse_conditional(input, errors);
+        let name = argument_name(input, written.default.is_some(), context, errors);
+        let passing = borrow::passing(&input.ty, context, errors);
+        arguments.extend(name.zip(passing).map(|(name, passing)| Argument { name, passing }));
+    }
+    refuse_same_names(&arguments, written.default.is_some(), errors);
+    arguments
+}
+
+/// With a body, rustc refuses this itself (E0415).
+fn refuse_same_names(arguments: &[Argument], has_body: bool, errors: &mut Errors) {
+    for (index, argument) in arguments.iter().enumerate() {
+        let name = names::plain(&argument.name);
+        if arguments.iter().take(index).all(|before| names::plain(&before.name) != name) {
+            continue;
+        }
+        if has_body {
+            errors.leave_to_rustc();
+        } else {
+            let message = format!("identifier `{name}` is bound more than once in this parameter list");
+            errors.at(&argument.name, message);
         }
     }
-    arguments
 }
 
 /// The name of the task's field.

@@ -41,7 +41,7 @@ fn check_in(outer: Option<&Type>, ty: &Type, place: Place<'_>, errors: &mut Erro
             errors.at(ty, "a `dyn` type cannot be sent to another process -- use a concrete type");
         }
         Type::Never(_) if matches!(place, Place::Reply) && outer.is_none() => {
-            errors.at(ty, "a method that never returns has no reply -- make it `#[oneway]`");
+            errors.at(ty, "a method that never returns has no reply -- write `#[oneway]` and no return type");
         }
         // `_` is no type of a signature, and `!` is not one elsewhere.
         Type::Infer(_) | Type::Never(_) => errors.leave_to_rustc(),

@@ -37,6 +37,39 @@ pub trait Message: Sized {
     /// The deserializer's.
     fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 
+    /// As [`serialize`](Self::serialize), for the `Vec` that a borrowed slice becomes.
+    ///
+    /// # Errors
+    ///
+    /// The serializer's.
+    fn serialize_slice<S: Serializer>(items: &[Self], serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// As [`deserialize`](Self::deserialize), for the `Vec` that a borrowed slice becomes.
+    ///
+    /// # Errors
+    ///
+    /// The deserializer's.
+    fn deserialize_slice<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Self>, D::Error>;
+
+    /// The same for an optional slice.
+    ///
+    /// # Errors
+    ///
+    /// The serializer's.
+    fn serialize_optional_slice<S: Serializer>(
+        items: &Option<Vec<Self>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error>;
+
+    /// The same for an optional slice.
+    ///
+    /// # Errors
+    ///
+    /// The deserializer's.
+    fn deserialize_optional_slice<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<Self>>, D::Error>;
+
     /// Encodes the next argument of a call.
     fn argument<'c>(&self, call: Call<'c>) -> Call<'c>;
 
@@ -65,6 +98,27 @@ impl<T: Serialize + DeserializeOwned> Message for T {
     }
 
     fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Deserialize::deserialize(deserializer)
+    }
+
+    fn serialize_slice<S: Serializer>(items: &[Self], serializer: S) -> Result<S::Ok, S::Error> {
+        Serialize::serialize(items, serializer)
+    }
+
+    fn deserialize_slice<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Self>, D::Error> {
+        Deserialize::deserialize(deserializer)
+    }
+
+    fn serialize_optional_slice<S: Serializer>(
+        items: &Option<Vec<Self>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        Serialize::serialize(items, serializer)
+    }
+
+    fn deserialize_optional_slice<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<Self>>, D::Error> {
         Deserialize::deserialize(deserializer)
     }
 

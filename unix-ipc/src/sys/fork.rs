@@ -79,8 +79,8 @@ fn install() -> *mut AtomicU64 {
     }
 }
 
-/// The length of the mapping; the kernel rounds it up to a page.
-const LENGTH: NonZeroUsize = NonZeroUsize::new(size_of::<AtomicU64>()).unwrap();
+/// The length of the mapping, which the kernel rounds up to a page.
+const LENGTH: NonZeroUsize = NonZeroUsize::MIN;
 
 /// Maps a page that is zero here and in every copy.
 fn map() -> Option<*mut AtomicU64> {

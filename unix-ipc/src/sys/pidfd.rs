@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr;
@@ -35,6 +35,17 @@ pub(crate) fn open(pid: u32) -> io::Result<OwnedFd> {
     let number = RawFd::try_from(number).map_err(|_| Errno::EBADF)?;
     // SAFETY: the kernel has just made this descriptor for us, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Opens a child that was started under this number; `None` when it is gone already and somebody
+/// else has reaped it.
+pub(crate) fn open_child(pid: u32) -> io::Result<Option<OwnedFd>> {
+    match open(pid) {
+        // The number may have been free again, and another process's by now.
+        Ok(pidfd) => Ok(names_child(pidfd.as_fd())?.then_some(pidfd)),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether the process is a child of this one that nobody has reaped. Reaps nothing.

@@ -1,7 +1,7 @@
 //! The process side of a spawned peer: how it starts, what it inherits, how it ends.
 //!
-//! Nothing here sends or receives a packet. The parent [`start`]s a program with a socket in its
-//! hands and keeps a [`Child`]; the program [`claim`]s the socket.
+//! Nothing here sends or receives a packet. The parent [`start()`]s a program with a socket in its
+//! hands and keeps a [`Child`]; the program [`claim()`]s the socket.
 
 mod claim;
 mod error;

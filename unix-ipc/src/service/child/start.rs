@@ -27,9 +27,9 @@ pub(crate) fn start(
     } else {
         start_at_stdin(command, socket)
     };
-    let started = started?;
+    let mut started = started?;
     let pid = started.id();
-    let pidfd = open(started)?;
+    let pidfd = pidfd::open_child(pid).inspect_err(|_| end(&mut started))?;
     if let Some(pidfd) = &pidfd
         && !options.core_dumps
     {
@@ -62,20 +62,6 @@ fn start_announced(command: &mut Command, announcement: Announcement) -> Result<
     let started = command.spawn().map_err(SpawnError::Start);
     command.env_remove(CONNECTION_VARIABLE);
     started
-}
-
-/// The child by descriptor; `None` when it is gone already and somebody else has reaped it.
-pub(super) fn open(mut started: process::Child) -> Result<Option<OwnedFd>, SpawnError> {
-    let opened = match pidfd::open(started.id()) {
-        // The number is free again and may belong to another process by now.
-        Ok(pidfd) => pidfd::names_child(pidfd.as_fd()).map(|ours| ours.then_some(pidfd)),
-        Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => Ok(None),
-        Err(error) => Err(error),
-    };
-    opened.map_err(|error| {
-        end(&mut started);
-        SpawnError::Io(error)
-    })
 }
 
 /// Ends a child for which no pidfd was to be had (the table of descriptors filled up just now), the

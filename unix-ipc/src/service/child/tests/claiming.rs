@@ -89,9 +89,13 @@ fn announced() -> String {
 
 #[test]
 fn the_spawner_itself_claims_nothing() {
-    let (_ours, theirs) = pair();
+    let (ours, theirs) = pair();
     let name = name_of(theirs.as_fd());
-    assert!(Announcement::in_place(theirs.as_fd()).unwrap().take().unwrap().is_none());
+    let announcement = Announcement::in_place(theirs.as_fd()).unwrap();
+    assert!(announcement.take().unwrap().is_none());
+    drop(ours);
+    assert!(wait::ready(theirs.as_fd(), PollFlags::empty(), wait::after(WATCHDOG)).unwrap());
+    assert!(announcement.take().unwrap().is_none());
     assert_eq!(name_of(theirs.as_fd()), name);
     assert!(claim().unwrap().is_none());
 }
@@ -177,6 +181,8 @@ fn p48_a_child_whose_parent_is_gone_finds_a_connection_that_has_ended() {
     let announcement = announce(0, theirs.as_fd(), not_the_parent);
     assert_eq!(claim_of(theirs.try_clone().unwrap(), &announcement), NOTHING);
     drop(ours);
+    // A process that another test is about to start may still have a copy of it.
+    assert!(wait::ready(theirs.as_fd(), PollFlags::empty(), wait::after(WATCHDOG)).unwrap());
     assert_eq!(claim_of(theirs, &announcement), CLAIMED);
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::service::child::SpawnError;
-use crate::service::child::start::open;
 use crate::sys::pidfd;
 
 fn exit_of(script: &str) -> String {
@@ -110,6 +109,12 @@ fn p50_kill_and_drop_spare_the_process_that_has_the_number_now() {
     assert_eq!(bystander.exit(Duration::from_millis(20)), None);
 }
 
+#[test]
+fn p50_a_process_that_is_no_child_is_not_taken_for_one() {
+    assert!(pidfd::open_child(std::process::id()).unwrap().is_none());
+    assert!(pidfd::open_child(nix::unistd::getppid().as_raw().try_into().unwrap()).unwrap().is_none());
+}
+
 /// Whether the kernel keeps the status of a process that somebody else has reaped.
 fn kernel_keeps_statuses() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
@@ -137,10 +142,9 @@ fn a_child_that_was_gone_before_it_could_be_opened_is_no_error() {
         return succeeds(&mut rerun("ignores"));
     }
     pidfd::ignore_sigchld();
-    let started = Command::new("/bin/true").spawn().unwrap();
-    let pid = started.id();
+    let pid = start_default(&mut Command::new("/bin/true")).0.pid();
     eventually("the end of the child", || !fs::exists(format!("/proc/{pid}")).unwrap());
-    assert!(open(started).unwrap().is_none());
+    assert!(pidfd::open_child(pid).unwrap().is_none());
     let child = Child::new(pid, None, None, Duration::ZERO);
     assert!(child.pidfd().is_none());
     assert_eq!(child.exit(Duration::ZERO), Some(PeerExit::Unknown));

@@ -3,6 +3,8 @@ use std::hint;
 use std::io;
 use std::time::Instant;
 
+use nix::unistd::dup2_stdout;
+
 use super::*;
 use crate::sys::liveness::{arm, liveness_pipe};
 use crate::sys::pidfd;
@@ -23,6 +25,8 @@ pub(super) fn start_armed(command: &mut Command, options: &SpawnOptions) -> (Chi
 fn armed() -> OwnedFd {
     let socket = claimed();
     arm(io::stdout().as_fd().try_clone_to_owned().unwrap()).unwrap();
+    // From now on it is open nowhere but where `arm` keeps it.
+    dup2_stdout(File::open("/dev/null").unwrap()).unwrap();
     say(&socket, "armed");
     socket
 }

@@ -95,8 +95,17 @@ fn a_detached_child_runs_on_and_is_reaped() {
     let pidfd = pidfd::open(child.pid()).unwrap();
     child.release();
     drop(child);
+    // One that comes after it is killed, so it has been passed over.
+    let_one_be_killed();
     assert!(answers(&socket));
     drop(socket);
+    eventually("the reaping", || !pidfd::names_child(pidfd.as_fd()).unwrap());
+}
+
+fn let_one_be_killed() {
+    let (child, _socket) = start_with(&mut sleeper(), &with_grace(Duration::ZERO));
+    let pidfd = pidfd::open(child.pid()).unwrap();
+    drop(child);
     eventually("the reaping", || !pidfd::names_child(pidfd.as_fd()).unwrap());
 }
 

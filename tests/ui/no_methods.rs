@@ -1,0 +1,6 @@
+use unix_ipc::ipc_service;
+
+#[ipc_service]
+pub trait Empty {}
+
+fn main() {}
