@@ -40,6 +40,12 @@ impl Encoder {
         result
     }
 
+    /// Appends a number that the library itself puts beside the user's values.
+    #[cfg(feature = "macros")]
+    pub(crate) fn put_number(&mut self, number: u32) {
+        self.bytes.extend_from_slice(&number.to_le_bytes());
+    }
+
     pub(crate) fn finish(self) -> (Vec<u8>, Attachments) {
         (self.bytes, self.attachments)
     }

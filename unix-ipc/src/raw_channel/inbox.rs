@@ -13,7 +13,7 @@ use crate::frame::{self, Form, Fragment, Header, Kind, PACKET_BYTES};
 use crate::limits::Limits;
 use crate::socket::Socket;
 use crate::sys::memory;
-use crate::sys::receive::{Credentials, Received};
+use crate::sys::receive::{Credentials, Received, Wait};
 
 /// The packets that one look takes at most, so that a peer that only sends pieces holds nobody up.
 const PACKETS_AT_ONCE: usize = 64;
@@ -98,10 +98,10 @@ impl Inbox {
         self.sender.take()
     }
 
-    /// Reads packets until a message is whole or none is left, without waiting.
-    pub(crate) fn receive(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
+    /// Reads packets until a message is whole or none is left, without waiting or waiting for each.
+    pub(crate) fn receive(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
         for _ in 0..PACKETS_AT_ONCE {
-            match self.receive_packet(socket)? {
+            match self.receive_packet(socket, wait)? {
                 Incoming::Piece => {}
                 other => return Ok(other),
             }
@@ -109,19 +109,19 @@ impl Inbox {
         Ok(Incoming::Piece)
     }
 
-    fn receive_packet(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
+    fn receive_packet(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
         // The thread's own buffer is gone while the thread ends.
         let mut result = None;
         let _ = PACKET.try_with(|packet| {
             if let Ok(mut packet) = packet.try_borrow_mut() {
-                result = Some(self.receive_into(socket, &mut packet));
+                result = Some(self.receive_into(socket, &mut packet, wait));
             }
         });
-        result.unwrap_or_else(|| self.receive_into(socket, &mut vec![0; PACKET_BYTES]))
+        result.unwrap_or_else(|| self.receive_into(socket, &mut vec![0; PACKET_BYTES], wait))
     }
 
-    fn receive_into(&mut self, socket: &Socket, packet: &mut [u8]) -> Result<Incoming, Broken> {
-        match socket.receive(packet) {
+    fn receive_into(&mut self, socket: &Socket, packet: &mut [u8], wait: Wait) -> Result<Incoming, Broken> {
+        match socket.receive(packet, wait) {
             Ok(Some(received)) => {
                 let bytes = packet.get(..received.bytes).ok_or(ProtocolError::LongPacket)?;
                 self.accept(bytes, received)

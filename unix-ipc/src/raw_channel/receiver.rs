@@ -13,6 +13,7 @@ use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::socket::{self, Socket};
 use crate::sync::lock;
+use crate::sys::receive::Wait;
 
 /// The receiving end of a [`raw_channel`](crate::raw_channel()).
 ///
@@ -97,7 +98,7 @@ impl RawReceiver {
     }
 
     fn look(&self) -> Result<Incoming, RecvError> {
-        let incoming = lock(&self.inbox).receive(&self.socket).map_err(|broken| broken.error)?;
+        let incoming = lock(&self.inbox).receive(&self.socket, Wait::No).map_err(|broken| broken.error)?;
         match incoming {
             Incoming::Message(message) if message.kind != Kind::Value => {
                 Err(ProtocolError::Kind(message.kind as u8).into())

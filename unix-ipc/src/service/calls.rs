@@ -4,11 +4,33 @@
 //! it. `W` wakes whoever waits for a call, `S` is a socket through which a reply may come instead.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::ended::Ended;
 use crate::codec::Failure;
 use crate::error::{LimitExceeded, ProtocolError};
 use crate::raw_channel::Message;
+
+/// Ids are counted up by this process, so they spread by themselves; a peer only looks them up.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        // The map looks at the highest bits, too.
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0.rotate_left(8) ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+}
 
 /// What came of a call.
 #[derive(Debug)]
@@ -31,7 +53,7 @@ pub(crate) enum CallFault {
 #[derive(Debug)]
 pub(crate) struct Calls<W, S> {
     next: u64,
-    slots: HashMap<u64, Slot<W, S>>,
+    slots: HashMap<u64, Slot<W, S>, BuildHasherDefault<IdHasher>>,
     most: usize,
     unread_bytes: u64,
     most_unread_bytes: u64,
@@ -61,7 +83,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
     pub(crate) fn new(most: usize, most_unread_bytes: usize) -> Self {
         Self {
             next: 1,
-            slots: HashMap::new(),
+            slots: HashMap::default(),
             most,
             unread_bytes: 0,
             most_unread_bytes: most_unread_bytes as u64,

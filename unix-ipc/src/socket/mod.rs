@@ -20,7 +20,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeSpec;
 
 use crate::deadline::Deadline;
-use crate::sys::receive::{self, Credentials, Received};
+use crate::sys::receive::{self, Credentials, Received, Wait};
 
 /// One end of a connected socket; clones share it.
 #[derive(Clone, Debug)]
@@ -74,13 +74,13 @@ impl Socket {
         }
     }
 
-    /// Receives one packet: `WouldBlock` where none is there, `None` at the end.
+    /// Receives one packet: `WouldBlock` where none is there (and none was waited for), `None` at the end.
     ///
     /// A reset says only that the peer is going, ahead of what it sent before, so it is passed over.
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+    pub(crate) fn receive(&self, buffer: &mut [u8], wait: Wait) -> io::Result<Option<Received>> {
         let mut resets = 0;
         loop {
-            match receive::receive(self.as_fd(), buffer) {
+            match receive::receive(self.as_fd(), buffer, wait) {
                 Ok(received) if received.bytes == 0 && self.has_ended(&received)? => return Ok(None),
                 Ok(received) => return Ok(Some(received)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

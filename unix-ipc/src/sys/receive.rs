@@ -19,6 +19,15 @@ pub(crate) struct Credentials {
     pub(crate) gid: u32,
 }
 
+/// Whether a receive waits for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    No,
+    /// One system call instead of two, where there is nothing else to wait for.
+    #[cfg(feature = "macros")]
+    ForEver,
+}
+
 /// One packet's length, and what came beside its bytes.
 #[derive(Debug)]
 pub(crate) struct Received {
@@ -35,22 +44,27 @@ pub(crate) struct Received {
 /// Room for 253 descriptors and the sender's credentials, twice over.
 const CONTROL_WORDS: usize = 256;
 
-/// Receives one packet without waiting; EINTR is the caller's.
-pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
-    receive_with(socket, buffer, 0)
+/// Receives one packet, without waiting or after waiting for it; EINTR is the caller's.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], wait: Wait) -> io::Result<Received> {
+    let flags = match wait {
+        Wait::No => libc::MSG_DONTWAIT,
+        #[cfg(feature = "macros")]
+        Wait::ForEver => 0,
+    };
+    receive_with(socket, buffer, flags)
 }
 
 /// Looks at one packet and leaves it in the queue.
 #[cfg(feature = "macros")]
 pub(crate) fn peek(socket: BorrowedFd<'_>) -> io::Result<Received> {
-    receive_with(socket, &mut [], libc::MSG_PEEK)
+    receive_with(socket, &mut [], libc::MSG_PEEK | libc::MSG_DONTWAIT)
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place where the kernel hands over received descriptors"
 )]
-fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], more: libc::c_int) -> io::Result<Received> {
+fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: libc::c_int) -> io::Result<Received> {
     let mut control = [MaybeUninit::<u64>::uninit(); CONTROL_WORDS];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: all-zero is a valid `msghdr`: null pointers with zero lengths.
@@ -60,7 +74,7 @@ fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], more: libc::c_int) ->
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control) as _;
 
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | more;
+    let flags = flags | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: `message` points to `part` and `control`, which outlive the call, with their true lengths.
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
     let bytes = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;

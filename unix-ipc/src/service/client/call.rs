@@ -29,8 +29,9 @@ impl<'c> Call<'c> {
     pub(super) fn new(core: &'c Arc<Core>, number: u32, timeout: Option<Duration>) -> Self {
         const UNKNOWN: Method = Method::new("", "", false);
         let method = core.methods.get(number as usize).unwrap_or(&UNKNOWN);
-        let call = Self { core, method, number, timeout, encoder: Encoder::new(), failure: None };
-        call.encode(&number)
+        let mut encoder = Encoder::new();
+        encoder.put_number(number);
+        Self { core, method, number, timeout, encoder, failure: None }
     }
 
     /// The next argument.
@@ -76,10 +77,11 @@ impl<'c> Call<'c> {
     }
 
     /// Sends the call, whose reply is decoded by a function of its type.
-    pub(crate) fn begin<T, E>(self, decode: Decode<T, E>) -> Result<Pending<T, E>, CallError> {
+    pub(crate) fn begin<T, E>(mut self, decode: Decode<T, E>) -> Result<Pending<T, E>, CallError> {
         let (core, patience) = (Arc::clone(self.core), Patience::from(self.timeout));
         let method = self.method.name();
-        let call = self.encode(&REPLY_PLACE).finish()?;
+        self.encoder.put_number(REPLY_PLACE);
+        let call = self.finish()?;
         let id = core.begin(call, patience)?;
         Ok(Pending::new(core, id, method, patience, decode))
     }

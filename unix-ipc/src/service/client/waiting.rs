@@ -124,16 +124,14 @@ impl Reading<'_> {
             let state = core.state();
             (state.calls.sockets(), state.calls.ended().is_some())
         };
+        let input = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
         let mut waited = Vec::with_capacity(2 + sockets.len());
         if !has_ended {
-            waited.push(PollFd::new(core.link.socket().as_fd(), PollFlags::POLLIN));
-            let child = core.link.peer_child().and_then(|child| child.pidfd());
-            waited.extend(child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN)));
+            waited.push(input(core.link.socket().as_fd()));
+            waited.extend(core.link.peer_child().and_then(|child| child.pidfd()).map(input));
         }
         let watched = waited.len();
-        let forwarded =
-            sockets.iter().map(|(_, socket)| PollFd::new(socket.receiver().as_fd(), PollFlags::POLLIN));
-        waited.extend(forwarded);
+        waited.extend(sockets.iter().map(|(_, socket)| input(socket.receiver().as_fd())));
         socket::wait(&mut waited, deadline)?;
         let has_child_ended = watched == 2 && waited.get(1).is_some_and(|child| child.any().unwrap_or(true));
         Ok(if has_child_ended { Woken::ByChild } else { Woken::ByPackets })

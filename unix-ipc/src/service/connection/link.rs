@@ -16,6 +16,7 @@ use crate::service::child::Child;
 use crate::socket::{self, Socket};
 use crate::sync::lock;
 use crate::sys::fork::Generation;
+use crate::sys::receive::Wait;
 
 /// A connection has one sender at each end, and a sender has one long message on its way at a time.
 const UNFINISHED: usize = 1;
@@ -123,15 +124,25 @@ impl Link {
         let _ = self.socket.shut_down(Shutdown::Both);
     }
 
-    /// Reads what is there, without waiting. The first packet says who the peer is.
+    /// Reads what is there, without waiting.
     pub(crate) fn receive(&self) -> Result<Incoming, Broken> {
+        self.receive_with(Wait::No)
+    }
+
+    /// Waits for what comes, where there is nothing else to wait for. May return without a message.
+    pub(crate) fn receive_waiting(&self) -> Result<Incoming, Broken> {
+        self.receive_with(Wait::ForEver)
+    }
+
+    /// Reads. The first packet says who the peer is.
+    fn receive_with(&self, wait: Wait) -> Result<Incoming, Broken> {
         if self.peer.get().is_some() {
-            return lock(&self.inbox).receive(&self.socket);
+            return lock(&self.inbox).receive(&self.socket, wait);
         }
         // Only while the first packet is read: left on, the kernel would bind the socket to a name.
         self.socket.pass_credentials(true)?;
         let mut inbox = lock(&self.inbox);
-        let received = inbox.receive(&self.socket);
+        let received = inbox.receive(&self.socket, wait);
         if let Some(sender) = inbox.take_sender() {
             let _ = self.peer.set(sender.into());
         }

@@ -79,7 +79,16 @@ impl Session {
 
     /// The next call, without waiting. An error ends the connection, and the client has been told.
     pub(super) fn step<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
-        match self.link.receive() {
+        self.take(self.link.receive())
+    }
+
+    /// The next call, after waiting for it.
+    pub(super) fn step_waiting<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
+        self.take(self.link.receive_waiting())
+    }
+
+    fn take<T: Task>(self: &Arc<Self>, received: Result<Incoming, Broken>) -> Result<Step<T>, RecvError> {
+        match received {
             Ok(Incoming::Message(message)) => self.accept(message).or_else(|error| self.accuse(error)),
             Ok(Incoming::Piece) => Ok(Step::Handled),
             Ok(Incoming::Nothing) => Ok(Step::Nothing),

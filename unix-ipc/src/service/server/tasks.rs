@@ -1,4 +1,3 @@
-use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -21,23 +20,20 @@ impl<T: Task> Tasks<T> {
         Self { session, tasks: PhantomData }
     }
 
-    /// Waits for a call, or for room where replies wait: then nothing is read until they are sent.
-    fn wait(&self) -> io::Result<()> {
-        let events = if self.session.flush()? { PollFlags::POLLIN } else { PollFlags::POLLOUT };
-        self.session.link().wait(events, Deadline::NEVER).map(drop)
-    }
-
+    /// Waits for a call. Where replies wait for room, nothing is read until they are sent.
     fn next_task(&self) -> Result<Option<T>, RecvError> {
-        self.session.link().check()?;
+        let link = self.session.link();
+        link.check()?;
         loop {
-            self.wait()?;
-            if self.session.has_queue() {
-                continue;
+            while !self.session.flush()? {
+                link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
             }
-            match self.session.step()? {
+            match self.session.step_waiting()? {
                 Step::Task(task) => return Ok(Some(task)),
                 Step::Unreadable(error) => return Err(error),
-                Step::Handled | Step::Nothing => {}
+                Step::Handled => {}
+                // Somebody made the open file non-blocking.
+                Step::Nothing => drop(link.wait(PollFlags::POLLIN, Deadline::NEVER)?),
                 Step::End => return Ok(None),
             }
         }
