@@ -23,6 +23,7 @@ impl Deadline {
     }
 
     /// Whichever comes first.
+    #[cfg(feature = "macros")]
     pub(crate) fn min(self, other: Self) -> Self {
         match (self.0, other.0) {
             (Some(ours), Some(theirs)) => Self(Some(ours.min(theirs))),
@@ -40,6 +41,7 @@ mod tests {
         assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
     }
 
+    #[cfg(feature = "macros")]
     #[test]
     fn the_earlier_of_two_wins_and_never_loses() {
         let soon = Deadline::after(Duration::from_secs(1));

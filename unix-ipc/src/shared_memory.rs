@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::sys::memory::{self, Mapping};
+use crate::sys::mapping::Mapping;
+use crate::sys::memory;
 use crate::{LimitExceeded, codec};
 
 /// Bytes in memory that several processes share and that nobody can change any more.

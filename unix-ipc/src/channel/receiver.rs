@@ -84,7 +84,7 @@ impl<T: DeserializeOwned> Receiver<T> {
 
     fn decode(&self, message: Message) -> Result<T, RecvError> {
         let arrived = Arrived { descriptors: message.descriptors, reply: None };
-        codec::decode(&message.body, arrived, self.raw.limits()).map_err(RecvError::from)
+        codec::decode(&message.body, arrived, &self.raw.limits()).map_err(RecvError::from)
     }
 }
 

@@ -87,6 +87,7 @@ pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
 }
 
 /// The index of the variant, where the bytes are those of an enum.
+#[cfg(feature = "macros")]
 pub(crate) fn variant(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk().copied().map(u32::from_le_bytes)
 }
@@ -94,6 +95,7 @@ pub(crate) fn variant(bytes: &[u8]) -> Option<u32> {
 /// Makes the bytes of an enum those of another variant with the same fields.
 ///
 /// `false`, and nothing done, where they are too few to be an enum's.
+#[cfg(feature = "macros")]
 pub(crate) fn set_variant(bytes: &mut [u8], index: u32) -> bool {
     let Some(place) = bytes.first_chunk_mut() else { return false };
     *place = index.to_le_bytes();
@@ -161,7 +163,7 @@ pub fn deserialize<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>)
     decode(bytes, Arrived { descriptors, reply: None }, &Limits::default())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "macros"))]
 mod tests {
     use super::{set_variant, variant};
     use crate::{deserialize, serialize};

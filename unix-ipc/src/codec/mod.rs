@@ -15,10 +15,14 @@ mod serializer;
 mod table;
 
 pub(crate) use self::attachments::{Attachment, Attachments};
-pub(crate) use self::encoder::{Encoder, decode, decode_with, set_variant, variant};
+pub(crate) use self::encoder::{Encoder, decode};
+#[cfg(feature = "macros")]
+pub(crate) use self::encoder::{decode_with, set_variant, variant};
 pub use self::encoder::{deserialize, serialize};
 pub use self::error::{DecodeError, EncodeError};
-pub(crate) use self::reply_path::{Failure, REPLY_PLACE, ReplyPath};
+#[cfg(feature = "macros")]
+pub(crate) use self::reply_path::Failure;
+pub(crate) use self::reply_path::{REPLY_PLACE, ReplyPath};
 pub use self::table::serde_in_ipc_mode;
 pub(crate) use self::table::{
     Arrived, attach, attach_later, message_limits, refuse, take_descriptor, take_reply,

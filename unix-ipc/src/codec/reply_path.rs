@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
+#[cfg(feature = "macros")]
 use serde::{Deserialize, Serialize};
 
 use super::{Attachment, Attachments};
-use crate::error::{LimitExceeded, SendError};
+#[cfg(feature = "macros")]
+use crate::error::LimitExceeded;
+use crate::error::SendError;
 
 /// Stands in a sender's place and means "the reply of this call", which costs no descriptor.
 pub(crate) const REPLY_PLACE: u32 = u32::MAX;
@@ -17,6 +20,7 @@ pub(crate) trait ReplyPath: Send + Sync + std::fmt::Debug {
     fn send(&self, body: Vec<u8>, attachments: Attachments, wait: bool) -> Result<(), SendError>;
 
     /// Says why the call has no answer, unless it has one.
+    #[cfg(feature = "macros")]
     fn fail(&self, failure: Failure);
 
     /// What a message to a third process carries: a real socket, once that message is sent.
@@ -24,6 +28,7 @@ pub(crate) trait ReplyPath: Send + Sync + std::fmt::Debug {
 }
 
 /// Why a call has no answer, as it travels to the caller.
+#[cfg(feature = "macros")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Failure {
     /// The reply sender was dropped.

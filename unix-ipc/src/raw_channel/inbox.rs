@@ -65,6 +65,7 @@ pub(crate) enum Incoming {
 #[derive(Debug)]
 pub(crate) struct Broken {
     /// Which message, where its header was sound: then only this message is lost.
+    #[cfg_attr(not(feature = "macros"), expect(dead_code, reason = "only a connection lives on"))]
     pub(crate) about: Option<(Kind, u64)>,
     pub(crate) error: RecvError,
 }
@@ -87,7 +88,13 @@ impl Inbox {
         Self { unfinished: Vec::new(), most_unfinished, limits, sender: None }
     }
 
+    #[cfg(feature = "serde")]
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Whether a message is half received.
+    #[cfg(feature = "serde")]
     pub(crate) fn is_in_a_message(&self) -> bool {
         !self.unfinished.is_empty()
     }

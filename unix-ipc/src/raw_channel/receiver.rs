@@ -15,6 +15,9 @@ use crate::socket::{self, Socket};
 use crate::sync::lock;
 use crate::sys::receive::Wait;
 
+/// A message's bytes and descriptors.
+type Parts = (Vec<u8>, Vec<OwnedFd>);
+
 /// The receiving end of a [`raw_channel`](crate::raw_channel()).
 ///
 /// Dropping it closes the descriptor, and senders learn that nobody receives any more.
@@ -22,7 +25,6 @@ use crate::sys::receive::Wait;
 pub struct RawReceiver {
     socket: Socket,
     inbox: Mutex<Inbox>,
-    limits: Limits,
 }
 
 impl RawReceiver {
@@ -30,7 +32,7 @@ impl RawReceiver {
     /// [`Limits::unfinished_messages`] count here.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
-        Self { inbox: Mutex::new(Inbox::new(limits, limits.unfinished_messages)), limits, ..self }
+        Self { inbox: Mutex::new(Inbox::new(limits, limits.unfinished_messages)), ..self }
     }
 
     /// Receives one whole message.
@@ -46,7 +48,7 @@ impl RawReceiver {
     /// # Blocking
     ///
     /// Waits until a message is there.
-    pub fn recv(&self) -> Result<(Vec<u8>, Vec<OwnedFd>), RecvError> {
+    pub fn recv(&self) -> Result<Parts, RecvError> {
         self.receive(Deadline::NEVER).map(Message::into_parts)
     }
 
@@ -59,7 +61,7 @@ impl RawReceiver {
     /// # Blocking
     ///
     /// Never.
-    pub fn try_recv(&self) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, RecvError> {
+    pub fn try_recv(&self) -> Result<Option<Parts>, RecvError> {
         Ok(self.try_receive()?.map(Message::into_parts))
     }
 
@@ -72,7 +74,7 @@ impl RawReceiver {
     /// # Blocking
     ///
     /// Waits for as long as `timeout` says.
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<(Vec<u8>, Vec<OwnedFd>), RecvError> {
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Parts, RecvError> {
         self.receive(Deadline::after(timeout)).map(Message::into_parts)
     }
 
@@ -118,8 +120,8 @@ impl RawReceiver {
     }
 
     #[cfg(feature = "serde")]
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    pub(crate) fn limits(&self) -> Limits {
+        lock(&self.inbox).limits()
     }
 
     /// Whether a message is half received: its beginning would be lost if the descriptor went elsewhere.
@@ -130,7 +132,7 @@ impl RawReceiver {
 }
 
 impl Message {
-    fn into_parts(self) -> (Vec<u8>, Vec<OwnedFd>) {
+    fn into_parts(self) -> Parts {
         (self.body, self.descriptors)
     }
 }
@@ -138,7 +140,7 @@ impl Message {
 impl From<Socket> for RawReceiver {
     fn from(socket: Socket) -> Self {
         let limits = Limits::default();
-        Self { socket, inbox: Mutex::new(Inbox::new(limits, limits.unfinished_messages)), limits }
+        Self { socket, inbox: Mutex::new(Inbox::new(limits, limits.unfinished_messages)) }
     }
 }
 

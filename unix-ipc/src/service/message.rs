@@ -157,6 +157,9 @@ impl<T, E> ResultType for Result<T, E> {
     type Err = E;
 }
 
+/// A call on its way.
+type Begun<T, E> = Result<Pending<T, E>, CallError<E>>;
+
 /// A result that can be a reply: both halves are messages, or the error is an [`io::Error`], which is none.
 ///
 /// `M` only keeps the two cases apart, and is always inferred.
@@ -171,7 +174,7 @@ pub trait Returned<M>: ResultType + Sized {
     /// # Errors
     ///
     /// Where the call could not be encoded or sent.
-    fn begin(call: Call<'_>) -> Result<Pending<Self::Ok, Self::Err>, CallError<Self::Err>>;
+    fn begin(call: Call<'_>) -> Begun<Self::Ok, Self::Err>;
 
     /// As [`Message::answer`].
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self);
@@ -190,7 +193,7 @@ impl<T, E> Returned<Plain> for Result<T, E>
 where
     Self: Serialize + DeserializeOwned,
 {
-    fn begin(call: Call<'_>) -> Result<Pending<T, E>, CallError<E>> {
+    fn begin(call: Call<'_>) -> Begun<T, E> {
         call.begin(codec::decode::<Self>).map_err(CallError::widen)
     }
 
@@ -201,7 +204,7 @@ where
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Returned<WithIoError> for io::Result<T> {
-    fn begin(call: Call<'_>) -> Result<Pending<T, io::Error>, CallError<io::Error>> {
+    fn begin(call: Call<'_>) -> Begun<T, io::Error> {
         call.begin(decode_io_result).map_err(CallError::widen)
     }
 

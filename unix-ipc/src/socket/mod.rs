@@ -20,7 +20,9 @@ use nix::sys::socket::{
 use nix::sys::time::TimeSpec;
 
 use crate::deadline::Deadline;
-use crate::sys::receive::{self, Credentials, Received, Wait};
+#[cfg(any(feature = "bootstrap", feature = "macros"))]
+use crate::sys::receive::Credentials;
+use crate::sys::receive::{self, Received, Wait};
 
 /// One end of a connected socket; clones share it.
 #[derive(Clone, Debug)]
@@ -124,12 +126,14 @@ impl Socket {
 
     /// Who connected, or who listens, at the other end of a connection through a path (`SO_PEERCRED`,
     /// unix(7)). Of a socketpair it names who made it.
+    #[cfg(any(feature = "bootstrap", feature = "macros"))]
     pub(crate) fn peer_credentials(&self) -> io::Result<Credentials> {
         let peer = socket::getsockopt(&self.0, sockopt::PeerCredentials)?;
         Ok(Credentials { pid: peer.pid(), uid: peer.uid(), gid: peer.gid() })
     }
 
     /// Whether this is a Unix domain socket of packets; any other descriptor is an error that says so.
+    #[cfg(feature = "macros")]
     pub(crate) fn check_type(&self) -> io::Result<()> {
         let refuse = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what.to_owned()));
         let Ok(kind) = socket::getsockopt(&self.0, sockopt::SockType) else {
@@ -145,6 +149,7 @@ impl Socket {
     }
 
     /// The descriptor, which other owners may keep open after this end has gone.
+    #[cfg(feature = "serde")]
     pub(crate) fn descriptor(&self) -> &Arc<OwnedFd> {
         &self.0
     }

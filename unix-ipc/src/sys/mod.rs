@@ -10,6 +10,8 @@ pub(crate) mod fork;
 pub(crate) mod inherit;
 #[cfg(feature = "macros")]
 pub(crate) mod liveness;
+#[cfg(feature = "serde")]
+pub(crate) mod mapping;
 pub(crate) mod memory;
 #[cfg(feature = "macros")]
 pub(crate) mod pidfd;

@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{attach_later, take_reply};
-use crate::codec::{Arrived, Attachment, Attachments, Encoder, Failure, REPLY_PLACE, ReplyPath, decode};
+use crate::codec::{Arrived, Attachment, Attachments, Encoder, REPLY_PLACE, ReplyPath, decode};
 use crate::{DecodeError, EncodeError, Limits, SendError, serialize};
 
 fn descriptor() -> OwnedFd {
@@ -109,7 +109,8 @@ impl ReplyPath for Reply {
         Ok(())
     }
 
-    fn fail(&self, _: Failure) {}
+    #[cfg(feature = "macros")]
+    fn fail(&self, _: crate::codec::Failure) {}
 
     fn forward(self: Arc<Self>) -> Box<dyn Attachment> {
         Box::new(Later { events: Arc::default(), descriptor: None })

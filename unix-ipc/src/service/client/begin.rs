@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
 
+use super::super::child::Child;
 use super::super::error::CallError;
 use super::super::task::Method;
 use super::state::{Core, State};
@@ -188,7 +189,7 @@ impl Core {
         loop {
             let reads = self.state().reads;
             let socket = PollFd::new(self.link.socket().as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT);
-            let child = self.link.peer_child().and_then(|child| child.pidfd());
+            let child = self.link.peer_child().and_then(Child::pidfd);
             let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
             let mut waited: Vec<PollFd<'_>> = std::iter::once(socket).chain(child).collect();
             if !socket::wait(&mut waited, deadline)? {

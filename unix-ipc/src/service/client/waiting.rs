@@ -6,6 +6,7 @@ use std::thread;
 use nix::poll::{PollFd, PollFlags};
 
 use super::super::calls::Outcome;
+use super::super::child::Child;
 use super::super::ended::Ended;
 use super::reading::Reading;
 use super::state::{Core, State};
@@ -128,7 +129,7 @@ impl Reading<'_> {
         let mut waited = Vec::with_capacity(2 + sockets.len());
         if !has_ended {
             waited.push(input(core.link.socket().as_fd()));
-            waited.extend(core.link.peer_child().and_then(|child| child.pidfd()).map(input));
+            waited.extend(core.link.peer_child().and_then(Child::pidfd).map(input));
         }
         let watched = waited.len();
         waited.extend(sockets.iter().map(|(_, socket)| input(socket.receiver().as_fd())));

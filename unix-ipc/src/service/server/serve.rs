@@ -15,6 +15,9 @@ pub struct Server<S, T> {
     crew: Option<Crew<S, T>>,
 }
 
+/// Serves clients with so many threads.
+type Run<S, T> = fn(&S, fn(&S, T), &Clients<'_>, usize) -> Result<(), ServeError>;
+
 /// How a service that threads can share is served by several.
 ///
 /// The function is chosen where `S` is known to be shareable, so that a server without workers asks nothing
@@ -22,7 +25,7 @@ pub struct Server<S, T> {
 struct Crew<S, T> {
     workers: usize,
     dispatch: fn(&S, T),
-    run: fn(&S, fn(&S, T), &Clients<'_>, usize) -> Result<(), ServeError>,
+    run: Run<S, T>,
 }
 
 impl<S, T: Task> Server<S, T> {
