@@ -149,6 +149,11 @@ impl Fragment {
         [s0, s1, s2, s3, s4, s5, s6, s7, o0, o1, o2, o3, t0, t1, t2, t3]
     }
 
+    /// Which message a piece belongs to, whether or not the rest of it is sound.
+    pub(crate) fn stream(body: &[u8]) -> Option<u64> {
+        body.first_chunk().copied().map(u64::from_le_bytes)
+    }
+
     /// The fragment's place and its bytes: at least one, and none behind the end of the message.
     pub(crate) fn decode(body: &[u8]) -> Result<(Self, &[u8]), ProtocolError> {
         let Some((place, piece)) = body.split_first_chunk::<FRAGMENT_BYTES>() else {

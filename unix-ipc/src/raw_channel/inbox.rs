@@ -93,9 +93,10 @@ impl Inbox {
         self.limits
     }
 
-    /// Whether a message is half received.
+    /// Whether a message is half received whose rest may still come.
     #[cfg(feature = "serde")]
-    pub(crate) fn is_in_a_message(&self) -> bool {
+    pub(crate) fn is_in_a_message(&mut self) -> bool {
+        self.unfinished.retain(|unfinished| !unfinished.sender_is_gone());
         !self.unfinished.is_empty()
     }
 
@@ -145,21 +146,19 @@ impl Inbox {
         }
         self.sender = received.sender;
         let (header, body) = Header::decode(packet)?;
-        if received.descriptors_lost {
-            return Err(Broken::about(&header, LimitExceeded::DescriptorTable));
-        }
-        let descriptors = received.descriptors;
-        if usize::from(header.descriptors) != descriptors.len() {
-            let (declared, actual) = (header.descriptors.into(), descriptors.len());
-            return Err(ProtocolError::DescriptorCount { declared, actual }.into());
-        }
+        let process = received.sender.map(|sender| Pid::from_raw(sender.pid));
+        let riding = riding(&header, received);
         match header.form {
-            Form::Whole => self.whole(&header, body.to_vec(), descriptors),
-            Form::Memory => self.in_memory(&header, body, descriptors),
-            Form::Fragment => {
-                let process = received.sender.map(|sender| Pid::from_raw(sender.pid));
-                self.fragment(&header, body, descriptors, process)
-            }
+            Form::Whole => self.whole(&header, body.to_vec(), riding?),
+            Form::Memory => self.in_memory(&header, body, riding?),
+            Form::Fragment => match riding.and_then(|riding| Ok((riding, Fragment::decode(body)?))) {
+                Ok((riding, (place, piece))) => self.fragment(&header, place, piece, riding, process),
+                Err(broken) => {
+                    // Without this piece its message can never be whole.
+                    self.unfinished.retain(|unfinished| Some(unfinished.stream) != Fragment::stream(body));
+                    Err(broken)
+                }
+            },
         }
     }
 
@@ -197,48 +196,44 @@ impl Inbox {
     fn fragment(
         &mut self,
         header: &Header,
-        body: &[u8],
+        place: Fragment,
+        piece: &[u8],
         descriptors: Vec<OwnedFd>,
         process: Option<Pid>,
     ) -> Result<Incoming, Broken> {
-        let (place, piece) = Fragment::decode(body)?;
-        if place.offset == 0 {
-            self.begin(header, place, process)?;
-        }
+        let allowed = if place.offset == 0 { self.begin(header, place, process) } else { Ok(()) };
         let found = self.unfinished.iter().position(|unfinished| unfinished.stream == place.stream);
         let Some(index) = found else {
             return Err(ProtocolError::Fragment { offset: place.offset.into(), expected: 0 }.into());
         };
-        let Some(unfinished) = self.unfinished.get_mut(index) else { return Ok(Incoming::Piece) };
-        if let Err(error) = unfinished.push(header, place, piece) {
-            self.unfinished.swap_remove(index);
-            return Err(error.into());
+        let mut unfinished = self.unfinished.remove(index);
+        unfinished.push(header, place, piece)?;
+        let is_whole = unfinished.received == unfinished.total;
+        if !is_whole && !descriptors.is_empty() {
+            // They ride on the last piece alone; these are closed here.
+            return Err(ProtocolError::DescriptorCount { declared: 0, actual: descriptors.len() }.into());
         }
-        if unfinished.received < unfinished.total {
-            // Descriptors ride on the last piece alone; any others are closed here.
-            return match descriptors.len() {
-                0 => Ok(Incoming::Piece),
-                actual => Err(ProtocolError::DescriptorCount { declared: 0, actual }.into()),
-            };
+        if is_whole && !unfinished.refused {
+            return self.whole(header, unfinished.body, descriptors);
         }
-        let finished = self.unfinished.swap_remove(index);
-        if finished.refused {
-            return Ok(Incoming::Piece);
+        if !is_whole {
+            self.unfinished.insert(index, unfinished);
         }
-        self.whole(header, finished.body, descriptors)
+        allowed.map(|()| Incoming::Piece)
     }
 
     /// Makes room for a new long message, which ends the sender's earlier one if it never finished it.
+    ///
+    /// A refused one has its place too, so that the rest of it can be told from nonsense.
     fn begin(&mut self, header: &Header, place: Fragment, process: Option<Pid>) -> Result<(), Broken> {
         self.unfinished.retain(|unfinished| unfinished.stream != place.stream);
-        if self.unfinished.len() >= self.most_unfinished {
-            self.unfinished.retain(|unfinished| !unfinished.sender_is_gone());
+        let allowed =
+            self.check_bytes(header, place.total.into()).and_then(|()| self.check_unfinished(header));
+        let refused = allowed.is_err();
+        if refused && self.count(refused) >= self.most_unfinished {
+            let oldest = self.unfinished.iter().position(|unfinished| unfinished.refused);
+            oldest.map(|index| self.unfinished.remove(index));
         }
-        if self.unfinished.len() >= self.most_unfinished {
-            let limit = self.most_unfinished as u64;
-            return Err(Broken::about(header, LimitExceeded::UnfinishedMessages { limit }));
-        }
-        let allowed = self.check_bytes(header, place.total.into());
         self.unfinished.push(Unfinished {
             stream: place.stream,
             kind: header.kind,
@@ -246,25 +241,26 @@ impl Inbox {
             total: place.total,
             received: 0,
             body: Vec::new(),
-            refused: allowed.is_err(),
+            refused,
             process,
         });
-        match allowed {
-            Ok(()) => Ok(()),
-            Err(refusal) => {
-                self.refuse_rest(place.stream, header.length);
-                Err(refusal)
-            }
-        }
+        allowed
     }
 
-    /// The first piece of a refused message was answered with the refusal; the rest counts from here.
-    fn refuse_rest(&mut self, stream: u64, length: u32) {
-        let piece = length.saturating_sub(frame::FRAGMENT_BYTES as u32);
-        if let Some(unfinished) = self.unfinished.iter_mut().find(|unfinished| unfinished.stream == stream) {
-            unfinished.received = piece;
+    fn count(&self, refused: bool) -> usize {
+        self.unfinished.iter().filter(|unfinished| unfinished.refused == refused).count()
+    }
+
+    fn check_unfinished(&mut self, header: &Header) -> Result<(), Broken> {
+        if self.count(false) < self.most_unfinished {
+            return Ok(());
         }
-        self.unfinished.retain(|unfinished| !unfinished.refused || unfinished.received < unfinished.total);
+        self.unfinished.retain(|unfinished| !unfinished.sender_is_gone());
+        if self.count(false) < self.most_unfinished {
+            return Ok(());
+        }
+        let limit = self.most_unfinished as u64;
+        Err(Broken::about(header, LimitExceeded::UnfinishedMessages { limit }))
     }
 
     fn check_bytes(&self, header: &Header, actual: u64) -> Result<(), Broken> {
@@ -274,6 +270,18 @@ impl Inbox {
         }
         Err(Broken::about(header, LimitExceeded::MessageBytes { actual, limit }))
     }
+}
+
+/// The descriptors that came with a packet, which are all that its header says.
+fn riding(header: &Header, received: Received) -> Result<Vec<OwnedFd>, Broken> {
+    if received.descriptors_lost {
+        return Err(Broken::about(header, LimitExceeded::DescriptorTable));
+    }
+    let (declared, actual) = (header.descriptors.into(), received.descriptors.len());
+    if declared != actual {
+        return Err(ProtocolError::DescriptorCount { declared, actual }.into());
+    }
+    Ok(received.descriptors)
 }
 
 impl Unfinished {

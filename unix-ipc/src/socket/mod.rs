@@ -104,7 +104,8 @@ impl Socket {
 
     /// Tells the end from a packet without bytes, which reads the same.
     fn has_ended(&self, received: &Received) -> io::Result<bool> {
-        if !received.descriptors.is_empty() || received.descriptors_lost {
+        // Only a packet names its sender, where the socket asks for names.
+        if !received.descriptors.is_empty() || received.descriptors_lost || received.sender.is_some() {
             return Ok(false);
         }
         let hang_up = PollFlags::from_bits_retain(libc::POLLRDHUP) | PollFlags::POLLHUP;
