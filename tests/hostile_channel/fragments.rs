@@ -1,0 +1,209 @@
+//! Pieces of long messages that do not fit together.
+
+use unix_ipc::{LimitExceeded, Limits, ProtocolError, RecvError, channel, raw_channel, test_command};
+
+use crate::packets::{FRAGMENT, Header, fragment, fragment_body, packet, try_write};
+use crate::util::Watchdog;
+use crate::{Canary, Hostile, eventually, most_allocated};
+
+fn misplaced(offset: u64, expected: u64) -> ProtocolError {
+    ProtocolError::Fragment { offset, expected }
+}
+
+#[test]
+fn pieces_in_order_are_one_message() {
+    let hostile = Hostile::new();
+    for (offset, piece) in [(0, b"ab"), (2, b"cd"), (4, b"ef")] {
+        hostile.write(&fragment(7, offset, 6, piece), &[]);
+    }
+    assert_eq!(hostile.receiver.recv().unwrap().0, b"abcdef");
+    hostile.is_well();
+}
+
+#[test]
+fn a_piece_that_skips_some_is_named_and_ends_its_message() {
+    let hostile = Hostile::new();
+    hostile.write(&fragment(7, 0, 6, b"ab"), &[]);
+    hostile.refuses(&fragment(7, 4, 6, b"ef"), &misplaced(4, 2));
+    hostile.refuses(&fragment(7, 2, 6, b"cdef"), &misplaced(2, 0));
+}
+
+#[test]
+fn a_piece_that_overlaps_is_named_and_ends_its_message() {
+    let hostile = Hostile::new();
+    hostile.write(&fragment(7, 0, 6, b"abc"), &[]);
+    hostile.refuses(&fragment(7, 2, 6, b"cdef"), &misplaced(2, 3));
+}
+
+#[test]
+fn a_piece_that_comes_twice_is_named_and_ends_its_message() {
+    let hostile = Hostile::new();
+    hostile.write(&fragment(7, 0, 6, b"ab"), &[]);
+    hostile.write(&fragment(7, 2, 6, b"cd"), &[]);
+    hostile.refuses(&fragment(7, 2, 6, b"cd"), &misplaced(2, 4));
+}
+
+#[test]
+fn a_piece_past_the_end_is_named() {
+    let hostile = Hostile::new();
+    hostile.refuses(&fragment(7, 0, 3, b"abcd"), &ProtocolError::Length { declared: 3, actual: 4 });
+    let last = fragment(7, u32::MAX, u32::MAX, b"x");
+    hostile.refuses(&last, &ProtocolError::Length { declared: u32::MAX.into(), actual: 1 << 32 });
+}
+
+#[test]
+fn a_piece_past_the_end_ends_its_message() {
+    let hostile = Hostile::new();
+    hostile.write(&fragment(7, 0, 4, b"ab"), &[]);
+    hostile.refuses(&fragment(7, 2, 4, b"cde"), &ProtocolError::Length { declared: 4, actual: 5 });
+    hostile.refuses(&fragment(7, 2, 4, b"cd"), &misplaced(2, 0));
+}
+
+#[test]
+fn a_piece_of_no_known_message_is_named() {
+    let hostile = Hostile::new();
+    hostile.refuses(&fragment(7, 2, 6, b"cd"), &misplaced(2, 0));
+}
+
+#[test]
+fn a_piece_without_a_byte_is_named() {
+    let hostile = Hostile::new();
+    hostile.refuses(&fragment(7, 0, 6, b""), &ProtocolError::Length { declared: 6, actual: 0 });
+    hostile.refuses(&fragment(7, 0, 0, b""), &ProtocolError::Length { declared: 0, actual: 0 });
+    hostile.refuses(&packet(FRAGMENT, 0, b"short"), &ProtocolError::ShortHeader { actual: 5, expected: 16 });
+}
+
+#[test]
+fn a_total_kind_or_id_that_changes_is_named_and_ends_its_message() {
+    let hostile = Hostile::new();
+    hostile.write(&fragment(7, 0, 6, b"ab"), &[]);
+    hostile.refuses(&fragment(7, 2, 4, b"cd"), &ProtocolError::Call(0));
+    hostile.write(&fragment(7, 0, 6, b"ab"), &[]);
+    let body = fragment_body(7, 2, 6, b"cdef");
+    let other_id = Header { id: 5, ..Header::of(FRAGMENT, 20) }.packet(&body);
+    hostile.refuses(&other_id, &ProtocolError::Call(5));
+    hostile.write(&fragment(7, 0, 6, b"ab"), &[]);
+    let other_kind = Header { kind: 5, ..Header::of(FRAGMENT, 20) }.packet(&body);
+    hostile.refuses(&other_kind, &ProtocolError::Call(0));
+}
+
+#[test]
+fn a_new_beginning_ends_the_senders_unfinished_message() {
+    let hostile = Hostile::new();
+    hostile.write(&fragment(7, 0, 6, b"ab"), &[]);
+    hostile.write(&fragment(7, 0, 4, b"AB"), &[]);
+    hostile.write(&fragment(7, 2, 4, b"CD"), &[]);
+    assert_eq!(hostile.receiver.recv().unwrap().0, b"ABCD");
+    hostile.is_well();
+}
+
+#[test]
+fn p14_descriptors_on_a_piece_that_is_not_the_last_are_closed_and_end_the_message() {
+    let _watchdog = Watchdog::new();
+    let hostile = Hostile::new();
+    let canary = Canary::new();
+    hostile.write(&packet(FRAGMENT, 1, &fragment_body(7, 0, 4, b"ab")), &[canary.fd()]);
+    hostile.expect(&ProtocolError::DescriptorCount { declared: 0, actual: 1 });
+    canary.assert_closed_by_receiver();
+    hostile.refuses(&fragment(7, 2, 4, b"cd"), &misplaced(2, 0));
+}
+
+#[test]
+fn a_wrong_count_of_descriptors_on_the_last_piece_ends_the_message() {
+    let _watchdog = Watchdog::new();
+    let (sender, receiver) = channel::<u32>().unwrap();
+    let sender = sender.into_raw_sender().unwrap();
+    let canary = Canary::new();
+    crate::packets::write(&sender, &fragment(7, 0, 4, b"ab"), &[]);
+    let last = packet(FRAGMENT, 2, &fragment_body(7, 2, 4, b"cd"));
+    crate::packets::write(&sender, &last, &[canary.fd()]);
+    let expected = ProtocolError::DescriptorCount { declared: 2, actual: 1 };
+    assert!(matches!(receiver.recv(), Err(RecvError::Protocol(found)) if found == expected));
+    canary.assert_closed_by_receiver();
+    // A receiver that holds half a message refuses to travel.
+    assert!(unix_ipc::serialize(&receiver).is_ok(), "the message is over");
+}
+
+#[test]
+fn p32_a_total_above_the_limit_is_refused_once_and_its_pieces_are_passed_over() {
+    let hostile = Hostile::new();
+    let piece = [1; 1000];
+    for offset in (0..10_000).step_by(1000) {
+        hostile.write(&fragment(7, offset, u32::MAX, &piece), &[]);
+    }
+    let actual = u32::MAX.into();
+    let refusal = LimitExceeded::MessageBytes { actual, limit: 64 << 20 };
+    let most = most_allocated(|| {
+        assert!(matches!(hostile.receiver.recv(), Err(RecvError::Refused(found)) if found == refusal));
+        assert!(hostile.receiver.try_recv().unwrap().is_none());
+    });
+    assert!(most < 128 << 10, "{most} bytes were allocated");
+    hostile.is_well();
+}
+
+#[test]
+fn p32_memory_grows_with_what_came_and_not_with_the_total() {
+    let hostile = Hostile::new();
+    hostile.write(&fragment(7, 0, 64 << 20, b"x"), &[]);
+    let most = most_allocated(|| assert!(hostile.receiver.try_recv().unwrap().is_none()));
+    assert!(most < 128 << 10, "{most} bytes were allocated");
+    hostile.is_well();
+}
+
+#[test]
+fn beginnings_above_the_limit_are_refused_once_each_and_their_pieces_are_passed_over() {
+    let (sender, receiver) = raw_channel().unwrap();
+    let mut limits = Limits::default();
+    limits.unfinished_messages = 2;
+    let hostile = Hostile { sender, receiver: receiver.with_limits(limits) };
+    for stream in 1..=4 {
+        hostile.write(&fragment(stream, 0, 6, b"ab"), &[]);
+    }
+    let refusal = LimitExceeded::UnfinishedMessages { limit: 2 };
+    for _ in 3..=4 {
+        assert!(matches!(hostile.receiver.recv(), Err(RecvError::Refused(found)) if found == refusal));
+    }
+    assert!(hostile.receiver.try_recv().unwrap().is_none());
+    for stream in 1..=4 {
+        hostile.write(&fragment(stream, 2, 6, b"cd"), &[]);
+        hostile.write(&fragment(stream, 4, 6, b"ef"), &[]);
+    }
+    for _ in 1..=2 {
+        assert_eq!(hostile.receiver.recv().unwrap().0, b"abcdef");
+    }
+    hostile.is_well();
+    hostile.write(&fragment(4, 0, 2, b"gh"), &[]);
+    assert_eq!(hostile.receiver.recv().unwrap().0, b"gh", "a refused sender is heard again");
+}
+
+#[test]
+fn p26_unfinished_messages_of_dead_processes_do_not_block_a_living_sender() {
+    if std::env::var_os("ROLE").is_some() {
+        // The sending end is the standard input: 64 beginnings, and no end.
+        for stream in 0..64 {
+            eventually(|| try_write(std::io::stdin(), &fragment(stream, 0, 100_000, b"begun"), &[]));
+        }
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let (sender, receiver) = raw_channel().unwrap();
+    let input = sender.as_fd_clone();
+    let mut child = test_command().env("ROLE", "begins").stdin(input).spawn().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(receiver.try_recv().unwrap().is_none());
+    let text = vec![5; 200_000];
+    std::thread::scope(|scope| {
+        scope.spawn(|| sender.send(&text, &[]).unwrap());
+        assert!(receiver.recv().unwrap().0 == text);
+    });
+}
+
+trait Duplicate {
+    fn as_fd_clone(&self) -> std::os::fd::OwnedFd;
+}
+
+impl<F: std::os::fd::AsFd> Duplicate for F {
+    fn as_fd_clone(&self) -> std::os::fd::OwnedFd {
+        self.as_fd().try_clone_to_owned().unwrap()
+    }
+}
