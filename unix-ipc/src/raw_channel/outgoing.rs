@@ -44,12 +44,16 @@ impl Outgoing {
         Self { named: true, ..self }
     }
 
-    /// Whether a body needs more than one packet.
-    pub(crate) fn is_long(body: &[u8]) -> bool {
-        body.len() > PACKET_BYTES - HEADER_BYTES
+    /// Whether a body needs more than one packet, as far as is known: [`send_packet`](Self::send_packet) may
+    /// find that it does.
+    pub(crate) fn is_long(&self, body: &[u8]) -> bool {
+        body.len() > self.packet_bytes - HEADER_BYTES
     }
 
     /// Sends the next packet: `WouldBlock` where there is no room now, and nothing is lost.
+    ///
+    /// A message that turns out to be long is [`Progress::More`] before anything of it has left: its
+    /// sender needs the way to itself first.
     pub(crate) fn send_packet<D: AsFd>(
         &mut self,
         socket: &Socket,
@@ -59,7 +63,11 @@ impl Outgoing {
         loop {
             match self.try_packet(socket, body, descriptors) {
                 Err(error) if is_too_large(&error) && self.packet_bytes > SMALLEST_PACKET => {
+                    let was_long = self.is_long(body);
                     self.packet_bytes /= 2;
+                    if !was_long && self.is_long(body) {
+                        return Ok(Progress::More);
+                    }
                 }
                 result => return result,
             }
@@ -72,7 +80,7 @@ impl Outgoing {
         body: &[u8],
         descriptors: &[D],
     ) -> io::Result<Progress> {
-        if self.sent == 0 && body.len() <= self.packet_bytes - HEADER_BYTES {
+        if self.sent == 0 && !self.is_long(body) {
             self.put(socket, Form::Whole, &[], body, descriptors)?;
             return Ok(Progress::Done);
         }

@@ -10,7 +10,7 @@ use super::outgoing::{Outgoing, Progress, refusal};
 use crate::deadline::Deadline;
 use crate::error::{LimitExceeded, SendError};
 use crate::frame::{Form, HEADER_BYTES, Header, Kind, MEMORY_BYTES};
-use crate::limits::Limits;
+use crate::limits::{KERNEL_DESCRIPTORS, Limits};
 use crate::socket::{self, Socket};
 use crate::sync::Turn;
 use crate::sys::memory;
@@ -52,7 +52,8 @@ impl RawSender {
 
     /// Sends one message if there is room for it now.
     ///
-    /// A message longer than a packet travels in a sealed memory file, so that it is sent whole or not at all.
+    /// A message longer than a packet, or than the socket's buffer, travels in a sealed memory file, so that it
+    /// is sent whole or not at all. The file is one of the 253 descriptors that the kernel allows.
     ///
     /// # Errors
     ///
@@ -73,12 +74,12 @@ impl RawSender {
         deadline: Deadline,
     ) -> Result<(), SendError> {
         self.check(bytes, descriptors.len())?;
-        let _turn = match Outgoing::is_long(bytes) {
-            true => Some(self.turn.take(deadline).ok_or(SendError::Timeout(()))?),
-            false => None,
-        };
         let mut message = Outgoing::new(Kind::Value, 0, self.stream());
+        let mut turn = None;
         loop {
+            if turn.is_none() && message.is_long(bytes) {
+                turn = Some(self.turn.take(deadline).ok_or(SendError::Timeout(()))?);
+            }
             match message.send_packet(&self.socket, bytes, descriptors) {
                 Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::More) => {}
@@ -90,12 +91,15 @@ impl RawSender {
 
     pub(crate) fn try_send_all<D: AsFd>(&self, bytes: &[u8], descriptors: &[D]) -> Result<(), SendError> {
         self.check(bytes, descriptors.len())?;
-        let sent = if Outgoing::is_long(bytes) {
-            self.send_in_memory(bytes, descriptors)
-        } else {
-            Outgoing::new(Kind::Value, 0, 0).send_packet(&self.socket, bytes, descriptors).map(drop)
-        };
-        sent.map_err(send_error)
+        let mut message = Outgoing::new(Kind::Value, 0, 0);
+        let is_sent = !message.is_long(bytes)
+            && message.send_packet(&self.socket, bytes, descriptors).map_err(send_error)? == Progress::Done;
+        if is_sent {
+            return Ok(());
+        }
+        // The memory file rides along.
+        check_descriptors(descriptors.len() + 1, KERNEL_DESCRIPTORS)?;
+        self.send_in_memory(bytes, descriptors).map_err(send_error)
     }
 
     /// A long message as one packet: its bytes are in a memory file, the first of its descriptors.
@@ -116,16 +120,12 @@ impl RawSender {
     }
 
     fn check(&self, bytes: &[u8], descriptors: usize) -> Result<(), SendError> {
-        let refuse = |source| Err(SendError::Refused { value: (), source });
         let (actual, limit) = (bytes.len() as u64, self.limits.longest_message());
         if actual > limit {
-            return refuse(LimitExceeded::MessageBytes { actual, limit });
+            let source = LimitExceeded::MessageBytes { actual, limit };
+            return Err(SendError::Refused { value: (), source });
         }
-        let (actual, limit) = (descriptors as u64, self.limits.most_descriptors() as u64);
-        if actual > limit {
-            return refuse(LimitExceeded::Descriptors { actual, limit });
-        }
-        Ok(())
+        check_descriptors(descriptors, self.limits.most_descriptors())
     }
 
     fn wait_for_room(&self, deadline: Deadline) -> Result<(), SendError> {
@@ -151,6 +151,14 @@ impl RawSender {
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
+}
+
+fn check_descriptors(actual: usize, limit: usize) -> Result<(), SendError> {
+    if actual <= limit {
+        return Ok(());
+    }
+    let source = LimitExceeded::Descriptors { actual: actual as u64, limit: limit as u64 };
+    Err(SendError::Refused { value: (), source })
 }
 
 fn send_error(error: io::Error) -> SendError {

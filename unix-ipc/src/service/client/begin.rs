@@ -159,10 +159,6 @@ impl Core {
         descriptors: &[D],
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
-        let _turn = match Outgoing::is_long(body) {
-            true => Some(self.long.take(deadline).ok_or(SendFailure::TimedOut)?),
-            false => None,
-        };
         self.send(Outgoing::new(kind, id, 0), body, descriptors, deadline)
     }
 
@@ -173,7 +169,11 @@ impl Core {
         descriptors: &[D],
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
+        let mut turn = None;
         loop {
+            if turn.is_none() && message.is_long(body) {
+                turn = Some(self.long.take(deadline).ok_or(SendFailure::TimedOut)?);
+            }
             match message.send_packet(self.link.socket(), body, descriptors) {
                 Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::More) => {}

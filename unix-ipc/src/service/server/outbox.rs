@@ -106,8 +106,14 @@ impl Outbox {
         if !self.queue.is_empty() {
             return Err(SendError::Full(()));
         }
-        match Outgoing::new(kind, id, 0).send_packet(socket, body, descriptors) {
-            Ok(_) => Ok(()),
+        let mut message = Outgoing::new(kind, id, 0);
+        if message.is_long(body) {
+            return Err(SendError::Full(()));
+        }
+        match message.send_packet(socket, body, descriptors) {
+            Ok(Progress::Done) => Ok(()),
+            // It needs several packets after all, and none has left.
+            Ok(Progress::More) => Err(SendError::Full(())),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Full(())),
             Err(error) => Err(self.failed(error)),
         }
