@@ -1,5 +1,9 @@
 use std::fmt;
+#[cfg(feature = "bootstrap-simple")]
+use std::fs::Permissions;
 use std::io;
+#[cfg(feature = "bootstrap-simple")]
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -61,7 +65,9 @@ impl<T> Bootstrapper<T> {
     /// What mkdir(2), socket(2) and bind(2) say.
     #[cfg(feature = "bootstrap-simple")]
     pub fn new() -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("unix-ipc-").tempdir()?;
+        // tempfile leaves a directory's mode to the umask.
+        let private = Permissions::from_mode(0o700);
+        let directory = tempfile::Builder::new().prefix("unix-ipc-").permissions(private).tempdir()?;
         let listening = Listening::bind(&directory.path().join("socket"), 0o600)?;
         Ok(Self { listening, sender: Mutex::new(None), _directory: Some(directory) })
     }
