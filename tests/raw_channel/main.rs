@@ -51,8 +51,10 @@ fn inherited_receiver() -> RawReceiver {
     stdin().into()
 }
 
-/// A text of so many bytes that no shift of it is equal to.
+/// A text of so many bytes. It repeats after a prime number of them, so that no piece of a packet's length can stand
+/// in another's place.
 fn text(length: usize, seed: u8) -> Vec<u8> {
+    const PERIOD: usize = 65_521;
     let mut state = u32::from(seed).wrapping_mul(0x9E37_79B9) | 1;
     let next = || {
         state ^= state << 13;
@@ -60,7 +62,11 @@ fn text(length: usize, seed: u8) -> Vec<u8> {
         state ^= state << 5;
         state.to_le_bytes()
     };
-    let mut text: Vec<u8> = std::iter::repeat_with(next).take(length.div_ceil(4)).flatten().collect();
+    let period: Vec<u8> = std::iter::repeat_with(next).flatten().take(length.min(PERIOD)).collect();
+    let mut text = Vec::with_capacity(length + PERIOD);
+    while text.len() < length {
+        text.extend_from_slice(&period);
+    }
     text.truncate(length);
     text
 }
