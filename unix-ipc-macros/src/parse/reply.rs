@@ -26,9 +26,17 @@ fn is_result(ty: &Type) -> bool {
     }
 }
 
-/// `T` and `E`, where both are written and nothing else.
+/// `T` and `E`, where both are written and nothing else, and the path does not lead to somebody's alias, whose
+/// parameters may be others.
 fn result_parts(ty: &Type) -> Option<Parts> {
     let Type::Path(ty) = ty else { return None };
+    let modules = ty.path.segments.iter().rev().skip(1);
+    if !modules
+        .zip([&["result"][..], &["std", "core"]])
+        .all(|(module, names)| names.iter().any(|name| module.ident == name))
+    {
+        return None;
+    }
     let PathArguments::AngleBracketed(arguments) = &ty.path.segments.last()?.arguments else { return None };
     let mut arguments = arguments.args.iter();
     match (arguments.next(), arguments.next(), arguments.next()) {
