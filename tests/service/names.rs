@@ -6,6 +6,11 @@ use crate::util::Watchdog;
 
 #[ipc_service]
 trait Names {
+    #[expect(
+        clippy::new_ret_no_self,
+        clippy::wrong_self_convention,
+        reason = "that it may be called so is tested"
+    )]
     fn new(&self) -> u8;
     fn spawn(&self, command: &str) -> String;
     fn connect(&self, path: u8) -> u8;

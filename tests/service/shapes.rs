@@ -45,7 +45,6 @@ pub(crate) type Blocks = (Vec<u8>, Box<[u8]>, Option<Vec<u8>>, (u8, Vec<u8>), Re
 #[ipc_service]
 pub(crate) trait Shapes: Named {
     fn nothing(&self);
-    #[allow(clippy::unused_unit, reason = "a unit that is written out is a shape, too")]
     fn unit(&self) -> ();
     fn texts(&self, lent: &str, optional: Option<&str>, owned: String) -> (String, Option<String>, String);
     fn paths(
@@ -93,16 +92,16 @@ pub(crate) trait Shapes: Named {
     fn note(&mut self, line: &str);
     fn notes(&self) -> Vec<String>;
     fn r#type(&self, r#match: u8, r#fn: &str) -> String;
-    #[cfg(all())]
+    #[cfg(unix)]
     fn present(&self) -> u8;
-    #[cfg(any())]
+    #[cfg(not(unix))]
     fn absent(&self, missing: Missing) -> Missing;
     #[deprecated = "use `nothing`"]
     fn old(&self) -> u8;
     fn defaulted(&self, number: u32) -> String {
         format!("{}: {number}", self.own_name())
     }
-    #[allow(clippy::too_many_arguments, reason = "more than a tuple can have in serde")]
+    #[expect(clippy::too_many_arguments, reason = "more than a tuple can have in serde")]
     fn many(
         &self,
         a: u8,
@@ -272,7 +271,7 @@ impl Shapes for Echo {
     }
 
     fn r#type(&self, r#match: u8, r#fn: &str) -> String {
-        format!("{}{}", r#match, r#fn)
+        format!("{match}{fn}")
     }
 
     fn present(&self) -> u8 {
