@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, geteuid, setuid};
 use serde::{Deserialize, Serialize};
-use unix_ipc::{Bootstrapper, ConnectError, Handle, Receiver, RecvError, SendError, Sender, channel, test_command};
+use unix_ipc::{
+    Bootstrapper, ConnectError, Handle, Receiver, RecvError, SendError, Sender, channel, test_command,
+};
 use util::{Watchdog, alone};
 
 const PATH: &str = "SOCKET_PATH";
@@ -51,7 +53,9 @@ fn serve(path: &Path) {
     for task in Receiver::<Task>::connect(path).unwrap() {
         match task.unwrap() {
             Task::Double(number, reply) => reply.send(2 * number).unwrap(),
-            Task::Read(file, reply) => reply.send(std::io::read_to_string(file.into_inner()).unwrap()).unwrap(),
+            Task::Read(file, reply) => {
+                reply.send(std::io::read_to_string(file.into_inner()).unwrap()).unwrap()
+            }
             Task::Stop => break,
         }
     }

@@ -55,7 +55,8 @@ fn unread_descriptors_are_closed_with_the_channel() {
 }
 
 fn is_close_on_exec(descriptor: impl AsFd) -> bool {
-    FdFlag::from_bits_retain(fcntl(descriptor.as_fd(), FcntlArg::F_GETFD).unwrap()).contains(FdFlag::FD_CLOEXEC)
+    FdFlag::from_bits_retain(fcntl(descriptor.as_fd(), FcntlArg::F_GETFD).unwrap())
+        .contains(FdFlag::FD_CLOEXEC)
 }
 
 #[test]

@@ -12,7 +12,22 @@ use crate::{eventually, inherited_receiver, inherited_sender, role, start, text}
 
 /// Around every place where something changes: nothing, one packet, two packets, the socket's buffer.
 const LENGTHS: [usize; 16] = [
-    0, 1, 15, 16, 17, 4096, 65_519, 65_520, 65_521, 65_536, 131_008, 131_009, 212_992, 1 << 20, 10_000_000, 33 << 20,
+    0,
+    1,
+    15,
+    16,
+    17,
+    4096,
+    65_519,
+    65_520,
+    65_521,
+    65_536,
+    131_008,
+    131_009,
+    212_992,
+    1 << 20,
+    10_000_000,
+    33 << 20,
 ];
 
 #[test]

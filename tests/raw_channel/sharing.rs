@@ -56,8 +56,11 @@ fn p26_eight_threads_with_one_sender_do_not_tear_each_others_messages() {
                 senders.spawn(move || (0..24).for_each(|number| send_numbered(sender, who, number)));
             }
         });
-        nix::sys::socket::shutdown(std::os::fd::AsRawFd::as_raw_fd(&sender.as_fd()), nix::sys::socket::Shutdown::Write)
-            .unwrap();
+        nix::sys::socket::shutdown(
+            std::os::fd::AsRawFd::as_raw_fd(&sender.as_fd()),
+            nix::sys::socket::Shutdown::Write,
+        )
+        .unwrap();
         received.join().unwrap()
     });
     assert_eq!(received, each(8, 24));

@@ -76,7 +76,10 @@ fn p29_try_send_says_full_where_send_would_wait_for_this_very_thread() {
     for _ in 0..3 {
         let count = fill(&sender);
         assert!(count > 10);
-        assert!(sender.try_send(&text(1 << 20, 0), &[]).unwrap_err().is_full(), "nor is there room for a long one");
+        assert!(
+            sender.try_send(&text(1 << 20, 0), &[]).unwrap_err().is_full(),
+            "nor is there room for a long one"
+        );
         drain(&receiver, count);
     }
     assert!(receiver.try_recv().unwrap().is_none());

@@ -15,7 +15,7 @@ use nix::sys::socket::Shutdown;
 pub(crate) use self::inbox::{Broken, Inbox, Incoming};
 pub(crate) use self::message::Message;
 #[cfg(feature = "macros")]
-pub(crate) use self::outgoing::{Outgoing, Progress, refusal};
+pub(crate) use self::outgoing::{Outgoing, Progress, refusal, send_at_once};
 pub use self::receiver::RawReceiver;
 pub use self::sender::RawSender;
 #[cfg(feature = "macros")]

@@ -4,8 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 
 use crate::error::LimitExceeded;
-use crate::frame::{FRAGMENT_BYTES, Form, Fragment, HEADER_BYTES, Header, Kind, PACKET_BYTES};
+use crate::frame::{FRAGMENT_BYTES, Form, Fragment, HEADER_BYTES, Header, Kind, MEMORY_BYTES, PACKET_BYTES};
+use crate::limits::KERNEL_DESCRIPTORS;
 use crate::socket::Socket;
+use crate::sys::memory;
 
 /// No packet is made smaller than this to fit a small socket buffer.
 const SMALLEST_PACKET: usize = 1 << 10;
@@ -123,6 +125,44 @@ impl Outgoing {
     }
 }
 
+/// Sends a message whole or not at all: `WouldBlock` where there is no room now, and where the message is long and
+/// the process may not make the memory file that it travels in.
+pub(crate) fn send_at_once<D: AsFd>(
+    socket: &Socket,
+    (kind, id): (Kind, u64),
+    body: &[u8],
+    descriptors: &[D],
+) -> io::Result<()> {
+    let mut message = Outgoing::new(kind, id, 0);
+    let is_sent = !message.is_long(body) && message.send_packet(socket, body, descriptors)? == Progress::Done;
+    if is_sent { Ok(()) } else { send_in_memory(socket, (kind, id), body, descriptors) }
+}
+
+/// Sends a message as one packet: its bytes are in a memory file, the first of its descriptors.
+fn send_in_memory<D: AsFd>(
+    socket: &Socket,
+    (kind, id): (Kind, u64),
+    body: &[u8],
+    descriptors: &[D],
+) -> io::Result<()> {
+    let (actual, limit) = (descriptors.len() as u64 + 1, KERNEL_DESCRIPTORS as u64);
+    if actual > limit {
+        return Err(LimitExceeded::Descriptors { actual, limit }.into());
+    }
+    let Ok(file) = memory::sealed_copy(body) else { return Err(io::ErrorKind::WouldBlock.into()) };
+    let mut riding = vec![file.as_fd()];
+    riding.extend(descriptors.iter().map(AsFd::as_fd));
+    let header = Header {
+        kind,
+        form: Form::Memory,
+        descriptors: u16::try_from(riding.len()).unwrap_or(u16::MAX),
+        length: MEMORY_BYTES as u32,
+        id,
+    };
+    let length = (body.len() as u64).to_le_bytes();
+    socket.send(&[IoSlice::new(&header.encode()), IoSlice::new(&length)], &riding)
+}
+
 /// A length as the wire has it. Limits keep messages below 4 GiB, so this fails only for a bug.
 pub(super) fn wire_length(length: usize) -> io::Result<u32> {
     u32::try_from(length).map_err(|_| io::Error::from(Errno::EMSGSIZE))
@@ -133,7 +173,10 @@ fn is_too_large(error: &io::Error) -> bool {
     matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMSGSIZE | Errno::ENOBUFS))
 }
 
-/// The kernel's limit behind a failed send, if it was one.
+/// The limit behind a failed send, if it was one.
 pub(crate) fn refusal(error: &io::Error) -> Option<LimitExceeded> {
-    (error.raw_os_error() == Some(Errno::ETOOMANYREFS as i32)).then_some(LimitExceeded::DescriptorsInFlight)
+    if error.raw_os_error() == Some(Errno::ETOOMANYREFS as i32) {
+        return Some(LimitExceeded::DescriptorsInFlight);
+    }
+    error.get_ref()?.downcast_ref().copied()
 }

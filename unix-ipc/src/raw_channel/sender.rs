@@ -6,14 +6,13 @@ use std::process;
 
 use nix::poll::{PollFd, PollFlags};
 
-use super::outgoing::{Outgoing, Progress, refusal};
+use super::outgoing::{self, Outgoing, Progress, refusal};
 use crate::deadline::Deadline;
 use crate::error::{LimitExceeded, SendError};
-use crate::frame::{Form, HEADER_BYTES, Header, Kind, MEMORY_BYTES};
-use crate::limits::{KERNEL_DESCRIPTORS, Limits};
+use crate::frame::Kind;
+use crate::limits::Limits;
 use crate::socket::{self, Socket};
 use crate::sync::Turn;
-use crate::sys::memory;
 
 /// The sending end of a [`raw_channel`](crate::raw_channel()).
 ///
@@ -91,32 +90,7 @@ impl RawSender {
 
     pub(crate) fn try_send_all<D: AsFd>(&self, bytes: &[u8], descriptors: &[D]) -> Result<(), SendError> {
         self.check(bytes, descriptors.len())?;
-        let mut message = Outgoing::new(Kind::Value, 0, 0);
-        let is_sent = !message.is_long(bytes)
-            && message.send_packet(&self.socket, bytes, descriptors).map_err(send_error)? == Progress::Done;
-        if is_sent {
-            return Ok(());
-        }
-        // The memory file rides along.
-        check_descriptors(descriptors.len() + 1, KERNEL_DESCRIPTORS)?;
-        self.send_in_memory(bytes, descriptors).map_err(send_error)
-    }
-
-    /// A long message as one packet: its bytes are in a memory file, the first of its descriptors.
-    fn send_in_memory<D: AsFd>(&self, bytes: &[u8], descriptors: &[D]) -> io::Result<()> {
-        let Ok(file) = memory::sealed_copy(bytes) else { return Err(io::ErrorKind::WouldBlock.into()) };
-        let mut riding = vec![file.as_fd()];
-        riding.extend(descriptors.iter().map(AsFd::as_fd));
-        let header = Header {
-            kind: Kind::Value,
-            form: Form::Memory,
-            descriptors: u16::try_from(riding.len()).unwrap_or(u16::MAX),
-            length: MEMORY_BYTES as u32,
-            id: 0,
-        };
-        let header: [u8; HEADER_BYTES] = header.encode();
-        let length = (bytes.len() as u64).to_le_bytes();
-        self.socket.send(&[io::IoSlice::new(&header), io::IoSlice::new(&length)], &riding)
+        outgoing::send_at_once(&self.socket, (Kind::Value, 0), bytes, descriptors).map_err(send_error)
     }
 
     fn check(&self, bytes: &[u8], descriptors: usize) -> Result<(), SendError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{LimitExceeded, SendError};
 use crate::frame::Kind;
-use crate::raw_channel::{Outgoing, Progress, refusal};
+use crate::raw_channel::{Outgoing, Progress, refusal, send_at_once};
 use crate::socket::{self, Socket};
 
 /// Messages in the order in which they go out.
@@ -92,7 +92,7 @@ impl Outbox {
         Ok(Put::Queued)
     }
 
-    /// Sends a short message if all of it fits now, and nothing otherwise.
+    /// Sends a message if all of it fits now, and nothing otherwise.
     pub(super) fn try_put(
         &mut self,
         socket: &Socket,
@@ -106,14 +106,8 @@ impl Outbox {
         if !self.queue.is_empty() {
             return Err(SendError::Full(()));
         }
-        let mut message = Outgoing::new(kind, id, 0);
-        if message.is_long(body) {
-            return Err(SendError::Full(()));
-        }
-        match message.send_packet(socket, body, descriptors) {
-            Ok(Progress::Done) => Ok(()),
-            // It needs several packets after all, and none has left.
-            Ok(Progress::More) => Err(SendError::Full(())),
+        match send_at_once(socket, (kind, id), body, descriptors) {
+            Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Full(())),
             Err(error) => Err(self.failed(error)),
         }
