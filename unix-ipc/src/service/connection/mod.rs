@@ -139,7 +139,8 @@ impl Connection {
     ///
     /// # Blocking
     ///
-    /// `next` waits for the next call. It also sends replies for which there was no room before.
+    /// `next` waits for the next call. It also sends replies for which there was no room before; dropping the
+    /// iterator waits until the last of them are sent or the client is gone.
     ///
     /// # Examples
     ///
@@ -170,6 +171,11 @@ impl Connection {
     pub fn tasks<T: Task>(&self) -> impl Iterator<Item = Result<T, RecvError>> {
         let session = self.session.get_or_init(|| Session::new::<T>(Arc::clone(&self.link)));
         Tasks::new(Arc::clone(session))
+    }
+
+    /// Whether nothing more comes over [`tasks`](Self::tasks).
+    pub(crate) fn has_ended(&self) -> bool {
+        self.session.get().is_some_and(|session| session.has_ended())
     }
 
     pub(crate) fn from_link(link: Link) -> Self {

@@ -3,6 +3,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -18,7 +19,7 @@ use crate::sync::lock;
 const LISTENER: u64 = 0;
 
 /// How long a listener is left alone when the table of descriptors is full: nothing says when there is room.
-const PAUSE_MILLISECONDS: u16 = 50;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The clients of one server, and the listener where more can come.
 ///
@@ -29,7 +30,8 @@ pub(super) struct Clients<'l> {
     listener: Option<&'l Listener>,
     sessions: Mutex<Sessions>,
     stopped: AtomicBool,
-    paused: AtomicBool,
+    /// When to look at the listener again.
+    paused: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +63,7 @@ impl<'l> Clients<'l> {
             listener,
             sessions: Mutex::default(),
             stopped: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
+            paused: Mutex::new(None),
         })
     }
 
@@ -69,13 +71,13 @@ impl<'l> Clients<'l> {
     /// heard goes to the end of epoll's list.
     pub(super) fn next_task<T: Task>(&self) -> Result<Option<T>, ServeError> {
         while !self.stopped.load(Ordering::SeqCst) {
-            let Some(token) = self.wait()? else { continue };
+            let Some((token, events)) = self.wait()? else { continue };
             if token == LISTENER {
                 self.accept::<T>()?;
                 continue;
             }
             let Some(session) = lock(&self.sessions).by_token.get(&token).cloned() else { continue };
-            if let Some(task) = self.hear(token, &session)? {
+            if let Some(task) = self.hear(token, &session, events)? {
                 return Ok(Some(task));
             }
         }
@@ -87,24 +89,25 @@ impl<'l> Clients<'l> {
         self.stopped.store(true, Ordering::SeqCst);
     }
 
-    fn wait(&self) -> io::Result<Option<u64>> {
-        let paused = self.paused.load(Ordering::Relaxed);
-        let timeout = if paused { EpollTimeout::from(PAUSE_MILLISECONDS) } else { EpollTimeout::NONE };
+    fn wait(&self) -> io::Result<Option<(u64, EpollFlags)>> {
+        let timeout = self.resume_listening()?;
         let mut events = [EpollEvent::empty()];
         match self.epoll.wait(&mut events, timeout) {
-            Ok(0) => {
-                self.resume_listening()?;
-                Ok(None)
-            }
-            Ok(_) => Ok(Some(events[0].data())),
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some((events[0].data(), events[0].events()))),
             Err(Errno::EINTR) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
 
     /// Reads one message of a client that has something, or sends what waits for it.
-    fn hear<T: Task>(&self, token: u64, session: &Arc<Session>) -> Result<Option<T>, ServeError> {
-        if session.has_queue() {
+    fn hear<T: Task>(
+        &self,
+        token: u64,
+        session: &Arc<Session>,
+        events: EpollFlags,
+    ) -> Result<Option<T>, ServeError> {
+        if session.has_queue() || events.contains(EpollFlags::EPOLLOUT) {
             // Not read from until it has read what waits for it.
             if session.flush()? {
                 self.listen_to(token, session)?;
@@ -162,9 +165,13 @@ impl<'l> Clients<'l> {
         Ok(reason.map(|()| None)?)
     }
 
+    /// Waits for calls again. A reply that another thread had to queue meanwhile may have asked for room before
+    /// this took the request back, so the queue is looked at once more.
     fn listen_to(&self, token: u64, session: &Session) -> io::Result<()> {
-        let mut event = EpollEvent::new(EpollFlags::EPOLLIN, token);
-        self.epoll.modify(session.as_fd(), &mut event)?;
+        self.epoll.modify(session.as_fd(), &mut EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+        if session.has_queue() {
+            self.epoll.modify(session.as_fd(), &mut EpollEvent::new(EpollFlags::EPOLLOUT, token))?;
+        }
         Ok(())
     }
 
@@ -175,17 +182,23 @@ impl<'l> Clients<'l> {
     }
 
     fn pause_listening(&self, listener: &Listener) -> io::Result<()> {
-        self.paused.store(true, Ordering::Relaxed);
+        *lock(&self.paused) = Some(Instant::now() + PAUSE);
         self.epoll.modify(listener, &mut EpollEvent::new(EpollFlags::empty(), LISTENER))?;
         Ok(())
     }
 
-    fn resume_listening(&self) -> io::Result<()> {
-        let Some(listener) = self.listener.filter(|_| self.paused.swap(false, Ordering::Relaxed)) else {
-            return Ok(());
-        };
+    /// Looks at the listener again when its pause is over, and says how long a wait may take.
+    fn resume_listening(&self) -> io::Result<EpollTimeout> {
+        let mut paused = lock(&self.paused);
+        let (Some(listener), Some(until)) = (self.listener, *paused) else { return Ok(EpollTimeout::NONE) };
+        let left = until.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            // A millisecond more, because the timeout is cut to whole ones.
+            return Ok(EpollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(EpollTimeout::ZERO));
+        }
+        *paused = None;
         self.epoll.modify(listener, &mut EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
-        Ok(())
+        Ok(EpollTimeout::NONE)
     }
 }
 

@@ -6,7 +6,6 @@ use super::super::error::ServeError;
 use super::super::task::Task;
 use super::clients::Clients;
 use super::workers;
-use crate::error::RecvError;
 
 /// What a generated server is made of.
 pub struct Server<S, T> {
@@ -56,7 +55,9 @@ impl<S, T: Task> Server<S, T> {
         for task in connection.tasks::<T>() {
             match task {
                 Ok(task) => self.run(task),
-                Err(error) => ends_connection(error)?,
+                Err(error) if connection.has_ended() => return Err(error.into()),
+                // It concerns one call, whose caller has been told.
+                Err(_) => {}
             }
         }
         Ok(())
@@ -94,14 +95,6 @@ impl<S, T: Task> Server<S, T> {
     /// The service, without its server.
     pub fn into_inner(self) -> S {
         self.service
-    }
-}
-
-/// An error that concerns one message does not end serving: its caller has been told.
-fn ends_connection(error: RecvError) -> Result<(), ServeError> {
-    match error {
-        RecvError::Refused(_) | RecvError::Decode(_) => Ok(()),
-        other => Err(other.into()),
     }
 }
 

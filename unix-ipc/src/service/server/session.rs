@@ -73,7 +73,7 @@ impl Session {
         &self.link
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
 
@@ -147,20 +147,26 @@ impl Session {
                 }
                 return Ok(Step::Handled);
             }
-            None => return Err(ProtocolError::Call(message.id)),
+            None => {
+                let error = DecodeError::Malformed("a call of a method that the introduction does not have");
+                return Ok(Self::unreadable(reply, error));
+            }
         };
         codec::set_variant(&mut message.body, number);
         let path = reply.clone().map(|reply| -> Arc<dyn ReplyPath> { reply });
         let arrived = Arrived { descriptors: message.descriptors, reply: path };
         Ok(match codec::decode::<T>(&message.body, arrived, self.link.limits()) {
             Ok(task) => Step::Task(task),
-            Err(error) => {
-                if let Some(reply) = reply {
-                    reply.fail(failure_of(&error));
-                }
-                Step::Unreadable(error.into())
-            }
+            Err(error) => Self::unreadable(reply, error),
         })
+    }
+
+    /// The bytes of one call do not decode: it fails, and the connection lives on.
+    fn unreadable<T>(reply: Option<Arc<Reply>>, error: DecodeError) -> Step<T> {
+        if let Some(reply) = reply {
+            reply.fail(failure_of(&error));
+        }
+        Step::Unreadable(error.into())
     }
 
     /// A message that could not be received. Where its header was sound, it concerns its call alone.
@@ -192,7 +198,7 @@ impl Session {
         Err(error.into())
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         lock(&self.outbox).close();
     }
@@ -254,7 +260,8 @@ impl Session {
         self.flush_waiting().map_err(|source| SendError::Io { value: (), source })
     }
 
-    fn flush_waiting(&self) -> io::Result<()> {
+    /// Sends what waits, and waits for room itself.
+    pub(super) fn flush_waiting(&self) -> io::Result<()> {
         while !self.flush()? {
             self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
         }

@@ -1,3 +1,4 @@
+use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -20,20 +21,27 @@ impl<T: Task> Tasks<T> {
         Self { session, tasks: PhantomData }
     }
 
-    /// Waits for a call. Where replies wait for room, nothing is read until they are sent.
+    /// Sends what waits for room; until it is sent nothing is read.
+    fn flush(&self) -> io::Result<()> {
+        self.session.link().check()?;
+        self.session.flush_waiting()
+    }
+
+    fn wait_for_input(&self) -> io::Result<()> {
+        self.session.link().wait(PollFlags::POLLIN, Deadline::NEVER).map(drop)
+    }
+
+    /// Waits for a call.
     fn next_task(&self) -> Result<Option<T>, RecvError> {
-        let link = self.session.link();
-        link.check()?;
         loop {
-            while !self.session.flush()? {
-                link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
-            }
+            // An error is the end: every later wait would fail as well.
+            self.flush().inspect_err(|_| self.session.end())?;
             match self.session.step_waiting()? {
                 Step::Task(task) => return Ok(Some(task)),
                 Step::Unreadable(error) => return Err(error),
                 Step::Handled => {}
                 // Somebody made the open file non-blocking.
-                Step::Nothing => drop(link.wait(PollFlags::POLLIN, Deadline::NEVER)?),
+                Step::Nothing => self.wait_for_input().inspect_err(|_| self.session.end())?,
                 Step::End => return Ok(None),
             }
         }
@@ -52,8 +60,11 @@ impl<T: Task> Iterator for Tasks<T> {
     }
 }
 
+/// Nobody comes back to send what waits, and who sent it was told that it is on its way.
 impl<T> Drop for Tasks<T> {
     fn drop(&mut self) {
         self.session.flush_by_nobody();
+        // Where it cannot be sent, the client is gone.
+        let _ = self.session.flush_waiting();
     }
 }
