@@ -210,8 +210,12 @@ impl Session {
     }
 
     /// No more calls are read; reply senders that still live can answer.
+    ///
+    /// A forked copy of this process only closes its descriptors: shutting down would be for both.
     pub(crate) fn stop_reading(&self) {
-        let _ = self.link.socket().shut_down(nix::sys::socket::Shutdown::Read);
+        if self.link.check().is_ok() {
+            let _ = self.link.socket().shut_down(nix::sys::socket::Shutdown::Read);
+        }
     }
 
     /// Sends a message, or leaves it to the flusher; a thread that has none waits until it is sent.
@@ -222,6 +226,7 @@ impl Session {
         body: Vec<u8>,
         descriptors: Vec<Arc<OwnedFd>>,
     ) -> Result<(), SendError> {
+        self.link.check().map_err(|source| SendError::Io { value: (), source })?;
         let most = self.link.limits().queued_reply_bytes;
         let put = lock(&self.outbox).put(self.link.socket(), (kind, id), body, descriptors, most);
         match put {
@@ -244,6 +249,7 @@ impl Session {
         body: &[u8],
         descriptors: &[Arc<OwnedFd>],
     ) -> Result<(), SendError> {
+        self.link.check().map_err(|source| SendError::Io { value: (), source })?;
         lock(&self.outbox).try_put(self.link.socket(), (kind, id), body, descriptors)
     }
 
@@ -262,6 +268,7 @@ impl Session {
 
     /// Sends what waits, and waits for room itself.
     pub(super) fn flush_waiting(&self) -> io::Result<()> {
+        self.link.check()?;
         while !self.flush()? {
             self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
         }
