@@ -167,7 +167,7 @@ fn a_oneway_method_is_sent_and_never_begun() {
 
 #[test]
 fn a_result_is_split_where_its_parts_are_written() {
-    let output = dense(&expanded("trait Calc { fn f(&self) -> a::Result<my::T, E>; }"));
+    let output = dense(&expanded("trait Calc { fn f(&self) -> std::result::Result<my::T, E>; }"));
     assert!(
         output.contains("fnf(&self)->::core::result::Result<my::T,::unix_ipc::CallError<E>>"),
         "{output}"
@@ -178,7 +178,7 @@ fn a_result_is_split_where_its_parts_are_written() {
 
 #[test]
 fn a_result_is_projected_where_its_parts_are_not_written() {
-    for result in ["io::Result<T>", "Result", "Result<A, B, C>"] {
+    for result in ["io::Result<T>", "Result", "Result<A, B, C>", "a::Result<A, B>"] {
         let output = dense(&expanded(&format!("trait Calc {{ fn f(&self) -> {result}; }}")));
         let projection = format!("<{}as::unix_ipc::__private::ResultType>", dense(result));
         let outcome = format!("Result<{projection}::Ok,::unix_ipc::CallError<{projection}::Err>>");
