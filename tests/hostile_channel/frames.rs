@@ -1,6 +1,9 @@
 //! Headers that lie.
 
-use nix::sys::socket::{setsockopt, sockopt};
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
 use unix_ipc::{LimitExceeded, Limits, ProtocolError, RecvError, raw_channel};
 
 use crate::packets::{FRAGMENT, Header, MEMORY, VALUE, WHOLE, packet};
@@ -69,6 +72,26 @@ fn p33_every_wrong_count_of_descriptors_is_named_and_all_are_closed() {
         canary.assert_closed_by_receiver();
         hostile.is_well();
     }
+}
+
+#[test]
+fn p17_descriptors_of_two_control_headers_all_arrive_or_are_all_closed() {
+    let _watchdog = Watchdog::new();
+    let hostile = Hostile::new();
+    let canary = Canary::new();
+    let number = [canary.fd().as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&number), ControlMessage::ScmRights(&number)];
+    for declared in [2, 1] {
+        let packet = packet(WHOLE, declared, b"two");
+        let socket = hostile.sender.as_fd().as_raw_fd();
+        sendmsg::<()>(socket, &[IoSlice::new(&packet)], &rights, MsgFlags::MSG_NOSIGNAL, None).unwrap();
+    }
+    let (bytes, descriptors) = hostile.receiver.recv().unwrap();
+    assert_eq!((bytes.as_slice(), descriptors.len()), (b"two".as_slice(), 2));
+    drop(descriptors);
+    hostile.expect(&ProtocolError::DescriptorCount { declared: 1, actual: 2 });
+    canary.assert_closed_by_receiver();
+    hostile.is_well();
 }
 
 #[test]
