@@ -133,7 +133,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
         let slot = self.slots.remove(&id)?;
         self.unread_bytes -= slot.unread_bytes();
         Some(slot.outcome.unwrap_or_else(|| match &self.ended {
-            Some(ended) if slot.on_connection => Outcome::Ended(ended.clone()),
+            Some(ended) if slot.on_connection || self.peer_has_lied() => Outcome::Ended(ended.clone()),
             _ => Outcome::Failed(Failure::Dropped),
         }))
     }
@@ -211,7 +211,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
         open.flat_map(|(id, slot)| slot.sockets.iter().map(|socket| (*id, socket.clone()))).collect()
     }
 
-    /// Whether this call can only be answered through a socket.
+    /// Why the connection is over, once it is.
     pub(crate) fn ended(&self) -> Option<&Ended> {
         self.ended.as_ref()
     }
@@ -228,7 +228,12 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
 
     fn has_no_holder(&self, slot: &Slot<W, S>) -> bool {
         let on_connection = slot.on_connection && self.ended.is_none();
-        !on_connection && slot.sockets.is_empty()
+        self.peer_has_lied() || (!on_connection && slot.sockets.is_empty())
+    }
+
+    /// Then its sockets are not waited for either: nothing says that anybody is behind them.
+    fn peer_has_lied(&self) -> bool {
+        matches!(self.ended, Some(Ended::Protocol(_)))
     }
 
     fn woken(&self, id: u64) -> Option<&W> {
@@ -342,6 +347,19 @@ mod tests {
         assert_eq!(calls.sockets(), [(forwarded, 7)]);
         calls.drop_socket(forwarded, &7);
         assert!(matches!(calls.take(forwarded), Some(Outcome::Ended(Ended::Disconnected))));
+    }
+
+    #[test]
+    fn a_peer_that_lies_fails_the_calls_with_a_socket_as_well() {
+        let mut calls = calls();
+        let forwarded = calls.begin().unwrap();
+        calls.add_socket(forwarded, 7, 8).unwrap();
+        calls.drop_connection(forwarded).unwrap();
+        calls.wait(forwarded, "caller");
+        let lie = Ended::Protocol(ProtocolError::Kind(0));
+        assert_eq!(calls.end(lie.clone()).collect::<Vec<_>>(), [&"caller"]);
+        let Some(Outcome::Ended(ended)) = calls.take(forwarded) else { panic!("not ended") };
+        assert_eq!(ended, lie);
     }
 
     #[test]

@@ -195,6 +195,7 @@ impl From<RecvError> for CallFault {
         match error {
             RecvError::Refused(limit) => Self::Refused(limit),
             RecvError::Protocol(error) => Self::Protocol(error),
+            RecvError::Io(source) => Self::Protocol(ProtocolError::Body(source.to_string())),
             other => Self::Protocol(ProtocolError::Body(other.to_string())),
         }
     }

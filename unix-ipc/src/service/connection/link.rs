@@ -21,6 +21,9 @@ use crate::sys::receive::Wait;
 /// A connection has one sender at each end, and a sender has one long message on its way at a time.
 const UNFINISHED: usize = 1;
 
+/// How much the peer is told of what it did wrong, which may hold names of its own.
+const MOST_REASON_BYTES: usize = 1024;
+
 /// One end of a connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -115,8 +118,10 @@ impl Link {
     /// Tells the peer what it did wrong, if there is room, and hangs up for everybody who has the socket.
     pub(crate) fn accuse(&self, reason: &str) {
         let nothing: [BorrowedFd<'_>; 0] = [];
-        let reason = reason.get(..reason.len().min(1024)).unwrap_or_default();
-        let _ = Outgoing::new(Kind::Fault, 0, 0).send_packet(&self.socket, reason.as_bytes(), &nothing);
+        // The receiver reads what it can of a letter that is cut.
+        let reason = reason.as_bytes();
+        let reason = reason.get(..MOST_REASON_BYTES).unwrap_or(reason);
+        let _ = Outgoing::new(Kind::Fault, 0, 0).send_packet(&self.socket, reason, &nothing);
         self.hang_up();
     }
 
