@@ -20,5 +20,5 @@ pub use self::options::SpawnOptions;
 pub use self::test_command::test_command;
 
 pub(crate) use self::claim::claim;
-pub(crate) use self::process::Child;
+pub(crate) use self::process::{Child, EXIT_WAIT};
 pub(crate) use self::start::start;

@@ -1,3 +1,4 @@
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,17 @@ use super::reaper::{self, Orphan};
 use crate::sys::fork::Generation;
 use crate::sys::pidfd::{self, Reaped};
 use crate::sys::wait;
+
+/// How long the status of a child may come after the end of its connection: the kernel closes descriptors
+/// first, by up to a few milliseconds.
+pub(crate) const EXIT_WAIT: Duration = Duration::from_millis(50);
+
+/// The same for a child that is known to be ending: on a busy machine others run before it has ended. A program whose
+/// first thread alone has ended looks the same and never does, so the wait is bounded.
+const ENDING_WAIT: Duration = Duration::from_secs(1);
+
+/// The kernel's flag for a thread that is ending (include/linux/sched.h).
+const PF_EXITING: u64 = 0x4;
 
 /// A child process, until it is reaped.
 ///
@@ -77,6 +89,19 @@ impl Child {
             }
             nap(until);
         }
+    }
+
+    /// How a child ended whose end of the connection was closed a moment ago; `None` when it runs on.
+    pub(crate) fn exit_after_hang_up(&self) -> Option<PeerExit> {
+        self.exit(EXIT_WAIT).or_else(|| if self.is_ending() { self.exit(ENDING_WAIT) } else { None })
+    }
+
+    /// Whether the child has closed its descriptors, or is about to, on its way out.
+    fn is_ending(&self) -> bool {
+        // proc(5): the flags are the seventh field behind the name, which is in parentheses and may hold anything.
+        let flags = |stat: &str| stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse::<u64>().ok();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid));
+        stat.ok().and_then(|stat| flags(&stat)).is_some_and(|flags| flags & PF_EXITING != 0)
     }
 
     /// Kills the child, whatever it does; one that has ended is no error.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags};
 
 use super::super::child::Child;
+use super::super::ended::Ended;
 use super::super::error::CallError;
 use super::super::task::Method;
 use super::state::{Core, State};
@@ -227,15 +228,26 @@ impl Core {
                 Some(source) => CallError::Refused { method, source },
                 None => CallError::Io { method, source: error },
             },
-            SendFailure::HungUp => {
-                if let Some(reading) = self.try_read() {
-                    reading.read_available();
-                }
-                match self.state().calls.ended() {
-                    Some(ended) => CallError::ended(method, ended.clone()),
-                    None => CallError::Disconnected { method },
-                }
+            SendFailure::HungUp => match self.end_of_hung_up(patience.deadline) {
+                Some(ended) => CallError::ended(method, ended),
+                None => CallError::Disconnected { method },
+            },
+        }
+    }
+
+    /// How the connection ended that a send found hung up. `None` where the peer has only stopped reading, so that
+    /// there is no end to read up to.
+    fn end_of_hung_up(&self, deadline: Deadline) -> Option<Ended> {
+        loop {
+            let (ended, reads) = {
+                let state = self.state();
+                (state.calls.ended().cloned(), state.reads)
+            };
+            if ended.is_some() || deadline.has_passed() || !self.link.has_hung_up() {
+                return ended;
             }
+            // Another thread may be on its way to the same end, and wait for the child's status.
+            self.read_or_let_read(reads, deadline);
         }
     }
 }

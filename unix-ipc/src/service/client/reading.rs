@@ -4,7 +4,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use super::super::calls::{CallFault, Outcome};
-use super::super::connection::EXIT_WAIT;
+use super::super::child::Child;
 use super::super::ended::Ended;
 use super::super::hello::Hello;
 use super::state::{Core, ReplySocket};
@@ -100,7 +100,7 @@ impl Reading<'_> {
     }
 
     fn reason_of_end(&self) -> Ended {
-        let exit = self.0.link.peer_child().and_then(|child| child.exit(EXIT_WAIT));
+        let exit = self.0.link.peer_child().and_then(Child::exit_after_hang_up);
         exit.map_or(Ended::Disconnected, Ended::PeerDied)
     }
 

@@ -1,6 +1,7 @@
 //! One end of a connection: its socket, what is half received, and who is at the other end.
 
 use std::io;
+use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, OnceLock};
 
@@ -12,7 +13,7 @@ use crate::deadline::Deadline;
 use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::raw_channel::{Broken, Inbox, Incoming, Outgoing, Progress};
-use crate::service::child::Child;
+use crate::service::child::{Child, EXIT_WAIT};
 use crate::socket::{self, Socket};
 use crate::sync::lock;
 use crate::sys::fork::Generation;
@@ -174,6 +175,16 @@ impl Link {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
+    }
+
+    /// Whether the peer's end is closed, or the peer is a child that has ended. A send can be the first to run into
+    /// that: it may take the kernel a moment more to tell a reader.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        let socket = PollFd::new(self.socket.as_fd(), PollFlags::empty());
+        let child = self.peer_child().and_then(Child::pidfd);
+        let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
+        let mut waited: Vec<PollFd<'_>> = iter::once(socket).chain(child).collect();
+        socket::wait(&mut waited, Deadline::after(EXIT_WAIT)).unwrap_or(false)
     }
 
     /// Waits for the socket alone: false where the time was over first.

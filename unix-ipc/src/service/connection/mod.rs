@@ -15,7 +15,6 @@ use std::{borrow::BorrowMut, fmt};
 pub(crate) use self::link::Link;
 pub use self::listener::{Incoming, Listener};
 pub use self::peer::PeerCredentials;
-pub(crate) use self::spawned::EXIT_WAIT;
 use super::child::{SpawnError, SpawnOptions};
 use super::server::{Session, Tasks};
 use super::task::Task;

@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
 
@@ -17,10 +16,6 @@ use crate::raw_channel::{Incoming, Message, keep_spare};
 use crate::service::child::{self, Child, SpawnError, SpawnOptions};
 use crate::socket::{self, Socket};
 use crate::sys::liveness;
-
-/// How long the status of a child may come after the end of its connection: the kernel closes descriptors
-/// first, by up to a few milliseconds.
-pub(crate) const EXIT_WAIT: Duration = Duration::from_millis(50);
 
 /// The welcome's one byte of body: whether the first descriptor is the pipe that ends with the spawner.
 const WITH_LIVENESS: u8 = 1;
@@ -94,7 +89,7 @@ fn wait_for_news(link: &Link, child: &Child, deadline: Deadline) -> Result<(), S
 }
 
 fn ended(child: &Child) -> SpawnError {
-    child.exit(EXIT_WAIT).map_or(SpawnError::Disconnected, SpawnError::Exited)
+    child.exit_after_hang_up().map_or(SpawnError::Disconnected, SpawnError::Exited)
 }
 
 fn recv_error(error: RecvError) -> SpawnError {
