@@ -8,6 +8,11 @@ impl Deadline {
     /// Waiting does not end by itself.
     pub(crate) const NEVER: Self = Self(None);
 
+    /// Waiting is over at once.
+    pub(crate) fn now() -> Self {
+        Self::after(Duration::ZERO)
+    }
+
     /// So long from now; a time that no clock can show is never.
     pub(crate) fn after(duration: Duration) -> Self {
         Self(Instant::now().checked_add(duration))

@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags};
 
 use super::Receiver;
 use crate::deadline::Deadline;
-use crate::socket;
+use crate::sys::wait::wait;
 
 /// Waits on many receivers, of any types, at once.
 ///
@@ -95,7 +95,7 @@ impl ReceiverSet {
         }
         let mut inputs: Vec<PollFd<'_>> =
             alive.iter().map(|(_, member)| PollFd::new(member.as_fd(), PollFlags::POLLIN)).collect();
-        socket::wait(&mut inputs, deadline)?;
+        wait(&mut inputs, deadline)?;
         let is_ready = |input: &PollFd<'_>| input.revents().is_some_and(|events| !events.is_empty());
         Ok(alive.iter().zip(&inputs).filter(|(_, input)| is_ready(input)).map(|((id, _), _)| *id).collect())
     }

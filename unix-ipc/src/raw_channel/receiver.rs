@@ -2,7 +2,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::PollFlags;
 
 use super::Message;
 use super::inbox::{Inbox, Incoming};
@@ -11,9 +11,10 @@ use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::limits::Limits;
-use crate::socket::{self, Socket};
+use crate::socket::Socket;
 use crate::sync::lock;
 use crate::sys::receive::Wait;
+use crate::sys::wait::ready;
 
 /// A message's bytes and descriptors.
 type Parts = (Vec<u8>, Vec<OwnedFd>);
@@ -110,8 +111,8 @@ impl RawReceiver {
     }
 
     fn wait(&self, deadline: Deadline) -> Result<(), RecvError> {
-        let mut input = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-        if socket::wait(&mut input, deadline)? { Ok(()) } else { Err(RecvError::Timeout) }
+        let is_ready = ready(self.socket.as_fd(), PollFlags::POLLIN, deadline)?;
+        if is_ready { Ok(()) } else { Err(RecvError::Timeout) }
     }
 
     #[cfg(feature = "serde")]

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process;
 
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::PollFlags;
 
 use super::outgoing::{self, Outgoing, Progress, refusal};
 use crate::deadline::Deadline;
@@ -13,6 +13,7 @@ use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::socket::{self, Socket};
 use crate::sync::Turn;
+use crate::sys::wait::ready;
 
 /// The sending end of a [`raw_channel`](crate::raw_channel()).
 ///
@@ -103,8 +104,7 @@ impl RawSender {
     }
 
     fn wait_for_room(&self, deadline: Deadline) -> Result<(), SendError> {
-        let mut room = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
-        match socket::wait(&mut room, deadline) {
+        match ready(self.socket.as_fd(), PollFlags::POLLOUT, deadline) {
             Ok(true) => Ok(()),
             Ok(false) => Err(SendError::Timeout(())),
             Err(source) => Err(SendError::Io { value: (), source }),

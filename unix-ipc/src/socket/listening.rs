@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::PollFlags;
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::{Socket, wait};
+use super::Socket;
 use crate::deadline::Deadline;
 use crate::sys::accept::accept;
 use crate::sys::receive::Credentials;
+use crate::sys::wait::ready;
 
 /// The longest path that fits `sockaddr_un` with its terminator (unix(7)).
 const ADDRESS_BYTES: usize = 107;
@@ -51,8 +52,8 @@ impl Listening {
 
     /// Waits until a connection may be there, or `TimedOut`.
     pub(crate) fn wait(&self, deadline: Deadline) -> io::Result<()> {
-        let mut input = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-        if wait(&mut input, deadline)? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
+        let is_ready = ready(self.socket.as_fd(), PollFlags::POLLIN, deadline)?;
+        if is_ready { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 
     /// The next connection, if one is there.

@@ -1,6 +1,6 @@
 //! A Unix domain socket of packets (`SOCK_SEQPACKET`): one message of the kernel is one packet.
 //!
-//! Every call is non-blocking (`MSG_DONTWAIT`) and silent (`MSG_NOSIGNAL`); waiting is [`wait`].
+//! Every call is non-blocking (`MSG_DONTWAIT`) and silent (`MSG_NOSIGNAL`); waiting is [`wait`](crate::sys::wait).
 //! The status flags of the open file are never touched: other processes share them.
 
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
@@ -9,7 +9,6 @@ pub(crate) mod listening;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -17,12 +16,12 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{
     self, AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixCredentials, sockopt,
 };
-use nix::sys::time::TimeSpec;
 
 use crate::deadline::Deadline;
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 use crate::sys::receive::Credentials;
 use crate::sys::receive::{self, Received, Wait};
+use crate::sys::wait::wait;
 
 /// One end of a connected socket; clones share it.
 #[derive(Clone, Debug)]
@@ -110,7 +109,7 @@ impl Socket {
         }
         let hang_up = PollFlags::from_bits_retain(libc::POLLRDHUP) | PollFlags::POLLHUP;
         let mut look = [PollFd::new(self.as_fd(), hang_up)];
-        wait(&mut look, Deadline::after(Duration::ZERO))?;
+        wait(&mut look, Deadline::now())?;
         // nix does not know POLLRDHUP: it shows events with that bit as none it can name.
         Ok(look[0].revents().is_none_or(|events| events.contains(PollFlags::POLLHUP)))
     }
@@ -190,17 +189,4 @@ pub(crate) fn is_hang_up(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
     )
-}
-
-/// Waits until one of the descriptors is ready: false where the time was over first.
-pub(crate) fn wait(descriptors: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<bool> {
-    loop {
-        let left = deadline.left();
-        match nix::poll::ppoll(descriptors, left.map(TimeSpec::from), None) {
-            Ok(0) if deadline.has_passed() => return Ok(false),
-            Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(true),
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }

@@ -11,7 +11,6 @@ use std::process::{self, Command};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -22,6 +21,7 @@ use nix::sys::stat::SFlag;
 use nix::unistd::{dup2_stdin, getppid};
 
 use super::wait;
+use crate::deadline::Deadline;
 
 /// What a spawner tells its child about the socket it leaves it, as text `fd:dev:ino:pid`.
 ///
@@ -89,7 +89,7 @@ impl Announcement {
     /// parent; then the socket has hung up, and taking it does nobody any harm.
     fn is_from_spawner(self, socket: BorrowedFd<'_>) -> io::Result<bool> {
         let parent = u32::try_from(getppid().as_raw()).ok();
-        Ok(parent == Some(self.spawner) || wait::ready(socket, PollFlags::empty(), Some(Instant::now()))?)
+        Ok(parent == Some(self.spawner) || wait::ready(socket, PollFlags::empty(), Deadline::now())?)
     }
 
     /// Gives up the number under which the socket came.

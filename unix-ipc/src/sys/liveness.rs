@@ -10,7 +10,6 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process;
-use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -21,6 +20,7 @@ use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Pid, pipe2};
 
 use super::wait;
+use crate::deadline::Deadline;
 
 /// A pipe, as its reading end for the child and its writing end for the parent, which keeps it
 /// until the child is reaped.
@@ -43,7 +43,7 @@ pub(crate) fn arm(read: OwnedFd) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(&read, FcntlArg::F_GETFL)?);
     fcntl(&read, FcntlArg::F_SETFL(flags | OFlag::O_ASYNC))?;
     // Armed first and looked at then, so that no moment is left in which a hang-up goes unseen.
-    if wait::ready(read.as_fd(), PollFlags::empty(), Some(Instant::now()))? {
+    if wait::ready(read.as_fd(), PollFlags::empty(), Deadline::now())? {
         kill(Pid::this(), Signal::SIGKILL)?;
     }
     // Left open on purpose, the one descriptor that is: closed, it could not hang up any more, and

@@ -1,7 +1,9 @@
-//! System calls that need `unsafe`, each behind a safe function that cannot be misused.
+//! System calls, each behind a safe function that cannot be misused.
 
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 pub(crate) mod accept;
+#[cfg(feature = "macros")]
+pub(crate) mod bell;
 #[cfg(feature = "macros")]
 pub(crate) mod core_dumps;
 #[cfg(feature = "macros")]
@@ -18,5 +20,4 @@ pub(crate) mod pidfd;
 pub(crate) mod receive;
 #[cfg(feature = "macros")]
 pub(crate) mod thread;
-#[cfg(feature = "macros")]
 pub(crate) mod wait;

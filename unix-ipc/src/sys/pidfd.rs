@@ -15,6 +15,7 @@ use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 
 use super::wait;
+use crate::deadline::Deadline;
 
 /// What looking at a child that has ended came to.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ pub(crate) fn status_of_reaped(pidfd: BorrowedFd<'_>) -> Option<ExitStatus> {
     }
     // It has ended and nobody is to reap it, but it is not yet taken away. The descriptor hangs up
     // when it is.
-    wait::ready(pidfd, PollFlags::empty(), wait::after(TAKEN_AWAY)).ok()?;
+    wait::ready(pidfd, PollFlags::empty(), Deadline::after(TAKEN_AWAY)).ok()?;
     exit_info(pidfd).ok().flatten()
 }
 

@@ -3,12 +3,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::poll::PollFlags;
 
 use super::PeerExit;
 use super::reaper::{self, Orphan};
+use crate::deadline::Deadline;
 use crate::sys::fork::Generation;
 use crate::sys::pidfd::{self, Reaped};
 use crate::sys::wait;
@@ -75,7 +76,7 @@ impl Child {
         if let Some(known) = *self.outcome() {
             return Some(known);
         }
-        let until = wait::after(at_most);
+        let until = Deadline::after(at_most);
         loop {
             // An error (no memory) is as good as no answer.
             if !wait::ready(pidfd, PollFlags::POLLIN, until).unwrap_or(false) {
@@ -84,7 +85,7 @@ impl Child {
             if let Some(exit) = self.reap(pidfd) {
                 return Some(exit);
             }
-            if until.is_some_and(|until| until <= Instant::now()) {
+            if until.has_passed() {
                 return None;
             }
             nap(until);
@@ -131,7 +132,7 @@ impl Child {
     }
 
     /// Gives a child that still runs to the reaper.
-    fn hand_over(&mut self, kill_at: Option<Instant>) {
+    fn hand_over(&mut self, kill_at: Deadline) {
         if !self.parent.is_current() || self.exit(Duration::ZERO).is_some() {
             return;
         }
@@ -144,7 +145,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         let released = self.released.load(Ordering::Relaxed);
-        self.hand_over(if released { None } else { wait::after(self.grace) });
+        self.hand_over(if released { Deadline::NEVER } else { Deadline::after(self.grace) });
     }
 }
 
@@ -164,8 +165,8 @@ pub(super) fn reap(pidfd: BorrowedFd<'_>) -> Option<PeerExit> {
 /// The pause before looking again at a child that a debugger has first: nothing tells when it is done.
 pub(super) const DEBUGGER_PAUSE: Duration = Duration::from_millis(1);
 
-fn nap(until: Option<Instant>) {
-    let until = wait::after(DEBUGGER_PAUSE).into_iter().chain(until).min();
+fn nap(until: Deadline) {
+    let until = Deadline::after(DEBUGGER_PAUSE).min(until);
     // Nothing to wait for but the time; an error only means looking again at once.
-    let _ = wait::poll_until(&mut [], until);
+    let _ = wait::wait(&mut [], until);
 }

@@ -6,14 +6,15 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
 
 use super::process::{DEBUGGER_PAUSE, reap};
+use crate::deadline::Deadline;
+use crate::sys::bell::{self, Bell};
 use crate::sys::fork::Generation;
-use crate::sys::wait::{self, Bell};
-use crate::sys::{pidfd, thread};
+use crate::sys::{pidfd, thread, wait};
 
 /// The name of the thread.
 pub(super) const THREAD_NAME: &str = "unix-ipc-reaper";
@@ -24,21 +25,21 @@ pub(super) struct Orphan {
     pidfd: OwnedFd,
     /// Open until the child is reaped; without it the kernel would kill the child at once.
     _liveness: Option<OwnedFd>,
-    /// When its grace is over; `None` for a child that may run for ever, or that was killed.
-    kill_at: Option<Instant>,
+    /// When its grace is over: never for a child that may run for ever, or that was killed.
+    kill_at: Deadline,
     /// Its descriptor says that it has ended, but a debugger has it first.
     held_up: bool,
 }
 
 impl Orphan {
-    pub(super) fn new(pidfd: OwnedFd, liveness: Option<OwnedFd>, kill_at: Option<Instant>) -> Self {
+    pub(super) fn new(pidfd: OwnedFd, liveness: Option<OwnedFd>, kill_at: Deadline) -> Self {
         Self { pidfd, _liveness: liveness, kill_at, held_up: false }
     }
 
     /// Kills the child when its grace is over.
-    fn kill_if_due(&mut self, now: Instant) {
-        if self.kill_at.is_some_and(|due| due <= now) {
-            self.kill_at = None;
+    fn kill_if_due(&mut self) {
+        if self.kill_at.has_passed() {
+            self.kill_at = Deadline::NEVER;
             // A process of another user cannot be killed; it is still reaped when it ends.
             let _ = pidfd::kill(self.pidfd.as_fd());
         }
@@ -56,12 +57,12 @@ impl Orphan {
         if pidfd::kill(self.pidfd.as_fd()).is_err() {
             return;
         }
-        while !(self.is_readable(None) && self.reaped()) {
+        while !(self.is_readable(Deadline::NEVER) && self.reaped()) {
             pause(DEBUGGER_PAUSE);
         }
     }
 
-    fn is_readable(&self, until: Option<Instant>) -> bool {
+    fn is_readable(&self, until: Deadline) -> bool {
         wait::ready(self.pidfd.as_fd(), PollFlags::POLLIN, until).unwrap_or(false)
     }
 
@@ -71,8 +72,8 @@ impl Orphan {
     }
 
     /// When there is something to do that no descriptor tells.
-    fn next_look(&self) -> Option<Instant> {
-        if self.held_up { wait::after(DEBUGGER_PAUSE) } else { self.kill_at }
+    fn next_look(&self) -> Deadline {
+        if self.held_up { Deadline::after(DEBUGGER_PAUSE) } else { self.kill_at }
     }
 }
 
@@ -142,10 +143,9 @@ fn serve(listener: &OwnedFd) {
     let mut orphans = Vec::new();
     while take_arrived(&mut orphans) {
         let mut readable = wait_for_one(listener, &orphans).into_iter();
-        wait::hear(listener.as_fd());
+        bell::hear(listener.as_fd());
         orphans.retain_mut(|orphan| !(readable.next().unwrap_or(false) && orphan.reaped()));
-        let now = Instant::now();
-        orphans.iter_mut().for_each(|orphan| orphan.kill_if_due(now));
+        orphans.iter_mut().for_each(Orphan::kill_if_due);
     }
 }
 
@@ -165,13 +165,12 @@ fn take_arrived(orphans: &mut Vec<Orphan>) -> bool {
 fn wait_for_one(listener: &OwnedFd, orphans: &[Orphan]) -> Vec<bool> {
     let mut fds = vec![PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
     fds.extend(orphans.iter().map(|orphan| PollFd::new(orphan.pidfd.as_fd(), orphan.events())));
-    let until = orphans.iter().filter_map(Orphan::next_look).min();
-    if wait::poll_until(&mut fds, until).is_err() {
+    let until = orphans.iter().map(Orphan::next_look).fold(Deadline::NEVER, Deadline::min);
+    if wait::wait(&mut fds, until).is_err() {
         // There may be no more of them at once than the process may have descriptors, and that
         // limit can be lowered at any time.
         pause(ONE_BY_ONE_PAUSE);
-        let now = Instant::now();
-        return orphans.iter().map(|orphan| orphan.is_readable(Some(now))).collect();
+        return orphans.iter().map(|orphan| orphan.is_readable(Deadline::now())).collect();
     }
     let ended = fds.iter().skip(1).map(|fd| fd.any().unwrap_or(false));
     ended.zip(orphans).map(|(ended, orphan)| ended || orphan.held_up).collect()
@@ -182,5 +181,5 @@ const ONE_BY_ONE_PAUSE: Duration = Duration::from_millis(10);
 
 fn pause(time: Duration) {
     // Nothing to wait for but the time; an error only makes it shorter.
-    let _ = wait::poll_until(&mut [], wait::after(time));
+    let _ = wait::wait(&mut [], Deadline::after(time));
 }

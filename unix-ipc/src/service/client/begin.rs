@@ -19,6 +19,7 @@ use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Progress, refusal};
 use crate::socket;
 use crate::sync::wait_on;
+use crate::sys::wait::wait;
 
 /// Why a message was not sent.
 #[derive(Debug)]
@@ -193,7 +194,7 @@ impl Core {
             let child = self.link.peer_child().and_then(Child::pidfd);
             let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
             let mut waited: Vec<PollFd<'_>> = std::iter::once(socket).chain(child).collect();
-            if !socket::wait(&mut waited, deadline)? {
+            if !wait(&mut waited, deadline)? {
                 return Err(SendFailure::TimedOut);
             }
             let events = waited.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());

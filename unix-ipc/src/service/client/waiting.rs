@@ -11,7 +11,7 @@ use super::super::ended::Ended;
 use super::reading::Reading;
 use super::state::{Core, State};
 use crate::deadline::Deadline;
-use crate::socket;
+use crate::sys::wait::wait;
 
 /// Why the two ends did not meet.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Reading<'_> {
         }
         let watched = waited.len();
         waited.extend(sockets.iter().map(|(_, socket)| input(socket.receiver().as_fd())));
-        socket::wait(&mut waited, deadline)?;
+        wait(&mut waited, deadline)?;
         let has_child_ended = watched == 2 && waited.get(1).is_some_and(|child| child.any().unwrap_or(true));
         Ok(if has_child_ended { Woken::ByChild } else { Woken::ByPackets })
     }

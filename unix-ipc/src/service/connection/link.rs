@@ -14,10 +14,11 @@ use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::raw_channel::{Broken, Inbox, Incoming, Outgoing, Progress};
 use crate::service::child::{Child, EXIT_WAIT};
-use crate::socket::{self, Socket};
+use crate::socket::Socket;
 use crate::sync::lock;
 use crate::sys::fork::Generation;
 use crate::sys::receive::Wait;
+use crate::sys::wait::{ready, wait};
 
 /// A connection has one sender at each end, and a sender has one long message on its way at a time.
 const UNFINISHED: usize = 1;
@@ -184,11 +185,11 @@ impl Link {
         let child = self.peer_child().and_then(Child::pidfd);
         let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
         let mut waited: Vec<PollFd<'_>> = iter::once(socket).chain(child).collect();
-        socket::wait(&mut waited, Deadline::after(EXIT_WAIT)).unwrap_or(false)
+        wait(&mut waited, Deadline::after(EXIT_WAIT)).unwrap_or(false)
     }
 
     /// Waits for the socket alone: false where the time was over first.
     pub(crate) fn wait(&self, events: PollFlags, deadline: Deadline) -> io::Result<bool> {
-        socket::wait(&mut [PollFd::new(self.socket.as_fd(), events)], deadline)
+        ready(self.socket.as_fd(), events, deadline)
     }
 }

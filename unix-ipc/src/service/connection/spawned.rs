@@ -14,8 +14,9 @@ use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::raw_channel::{Incoming, Message, keep_spare};
 use crate::service::child::{self, Child, SpawnError, SpawnOptions};
-use crate::socket::{self, Socket};
+use crate::socket::Socket;
 use crate::sys::liveness;
+use crate::sys::wait::wait;
 
 /// The welcome's one byte of body: whether the first descriptor is the pipe that ends with the spawner.
 const WITH_LIVENESS: u8 = 1;
@@ -76,7 +77,7 @@ fn wait_for_news(link: &Link, child: &Child, deadline: Deadline) -> Result<(), S
     let socket = PollFd::new(link.socket().as_fd(), PollFlags::POLLIN);
     let pidfd = child.pidfd().map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
     let mut waited: Vec<PollFd<'_>> = std::iter::once(socket).chain(pidfd).collect();
-    if !socket::wait(&mut waited, deadline).map_err(SpawnError::Io)? {
+    if !wait(&mut waited, deadline).map_err(SpawnError::Io)? {
         return Err(SpawnError::TimedOut { after: link.limits().handshake });
     }
     let is_ready = |polled: Option<&PollFd<'_>>| {

@@ -7,6 +7,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::stat::fstat;
 
 use super::*;
+use crate::deadline::Deadline;
 use crate::service::child::claim::CONNECTION_VARIABLE;
 use crate::sys::inherit::{Announcement, Unreadable};
 
@@ -94,7 +95,7 @@ fn the_spawner_itself_claims_nothing() {
     let announcement = Announcement::in_place(theirs.as_fd()).unwrap();
     assert!(announcement.take().unwrap().is_none());
     drop(ours);
-    assert!(wait::ready(theirs.as_fd(), PollFlags::empty(), wait::after(WATCHDOG)).unwrap());
+    assert!(wait::ready(theirs.as_fd(), PollFlags::empty(), Deadline::after(WATCHDOG)).unwrap());
     assert!(announcement.take().unwrap().is_none());
     assert_eq!(name_of(theirs.as_fd()), name);
     assert!(claim().unwrap().is_none());
@@ -182,7 +183,7 @@ fn p48_a_child_whose_parent_is_gone_finds_a_connection_that_has_ended() {
     assert_eq!(claim_of(theirs.try_clone().unwrap(), &announcement), NOTHING);
     drop(ours);
     // A process that another test is about to start may still have a copy of it.
-    assert!(wait::ready(theirs.as_fd(), PollFlags::empty(), wait::after(WATCHDOG)).unwrap());
+    assert!(wait::ready(theirs.as_fd(), PollFlags::empty(), Deadline::after(WATCHDOG)).unwrap());
     assert_eq!(claim_of(theirs, &announcement), CLAIMED);
 }
 

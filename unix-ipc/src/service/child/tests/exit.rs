@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::*;
+use crate::deadline::Deadline;
 use crate::service::child::SpawnError;
 use crate::sys::pidfd;
 
@@ -99,7 +100,7 @@ fn p50_kill_and_drop_spare_the_process_that_has_the_number_now() {
     let (bystander, _socket) = start_default(&mut Command::new("/bin/cat"));
     let mut ended = Command::new("/bin/true").spawn().unwrap();
     let pidfd = pidfd::open(ended.id()).unwrap();
-    assert!(wait::ready(pidfd.as_fd(), PollFlags::POLLIN, wait::after(WATCHDOG)).unwrap());
+    assert!(wait::ready(pidfd.as_fd(), PollFlags::POLLIN, Deadline::after(WATCHDOG)).unwrap());
     let mistaken = Child::new(bystander.pid(), Some(pidfd), None, Duration::ZERO);
     mistaken.kill().unwrap();
     assert_eq!(mistaken.exit(WATCHDOG), Some(PeerExit::Exited(0)));

@@ -6,6 +6,7 @@ use std::time::Instant;
 use nix::unistd::dup2_stdout;
 
 use super::*;
+use crate::deadline::Deadline;
 use crate::sys::liveness::{arm, liveness_pipe};
 use crate::sys::pidfd;
 
@@ -56,7 +57,7 @@ fn p47_a_busy_child_ends_with_its_parent() {
             let child = pidfd::open(hear(&socket).unwrap().parse().unwrap()).unwrap();
             parent.kill().unwrap();
             assert_eq!(parent.exit(WATCHDOG), Some(PeerExit::Killed(9)));
-            assert!(wait::ready(child.as_fd(), PollFlags::POLLIN, wait::after(WATCHDOG)).unwrap());
+            assert!(wait::ready(child.as_fd(), PollFlags::POLLIN, Deadline::after(WATCHDOG)).unwrap());
         }
     }
 }

@@ -22,6 +22,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, 
 use nix::unistd::gettid;
 
 use super::{Child, PeerExit, SpawnOptions, claim, start};
+use crate::deadline::Deadline;
 use crate::sys::wait;
 
 /// When a test gives up on what it waits for.
@@ -90,7 +91,10 @@ fn say(socket: &OwnedFd, text: &str) {
 
 /// The next packet; nothing at the end.
 fn hear(socket: &OwnedFd) -> Option<String> {
-    assert!(wait::ready(socket.as_fd(), PollFlags::POLLIN, wait::after(WATCHDOG)).unwrap(), "nothing came");
+    assert!(
+        wait::ready(socket.as_fd(), PollFlags::POLLIN, Deadline::after(WATCHDOG)).unwrap(),
+        "nothing came"
+    );
     let mut buffer = [0; 4096];
     // A reset is how the end of a peer reads that had not read everything.
     let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()).unwrap_or(0);
@@ -114,7 +118,7 @@ fn eventually(what: &str, mut seen: impl FnMut() -> bool) {
     let until = Instant::now() + WATCHDOG;
     while !seen() {
         assert!(Instant::now() < until, "never came: {what}");
-        wait::poll_until(&mut [], wait::after(Duration::from_millis(1))).unwrap();
+        wait::wait(&mut [], Deadline::after(Duration::from_millis(1))).unwrap();
     }
 }
 

@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 use super::*;
+use crate::deadline::Deadline;
 use crate::service::child::reaper::THREAD_NAME;
 use crate::sys::pidfd;
 
@@ -58,7 +59,7 @@ fn a_deaf_child_is_killed_when_its_grace_is_over_and_not_before() {
     drop(socket);
     let dropped = Instant::now();
     drop(child);
-    assert!(wait::ready(pidfd.as_fd(), PollFlags::POLLIN, wait::after(WATCHDOG)).unwrap());
+    assert!(wait::ready(pidfd.as_fd(), PollFlags::POLLIN, Deadline::after(WATCHDOG)).unwrap());
     assert!(dropped.elapsed() >= grace);
     eventually("the reaping", || !pidfd::names_child(pidfd.as_fd()).unwrap());
 }
