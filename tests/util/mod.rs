@@ -106,7 +106,7 @@ fn descriptors(pid: u32) -> BTreeMap<u32, String> {
     named.filter(|(_, what)| !what.ends_with(&format!("/proc/{pid}/fd"))).collect()
 }
 
-/// The children of all threads of a process, zombies too, as "pid state".
+/// The children of all threads of a process, by number, zombies named as such.
 pub(crate) fn children(pid: u32) -> Vec<String> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut children: Vec<String> = entries
@@ -118,7 +118,9 @@ pub(crate) fn children(pid: u32) -> Vec<String> {
             let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
             let state = fields.next()?;
             let parent: u32 = fields.next()?.parse().ok()?;
-            (parent == pid).then(|| format!("{child} {state}"))
+            // Whether one that lives runs or sleeps just now is nobody's business.
+            let what = if state == "Z" { " zombie" } else { "" };
+            (parent == pid).then(|| format!("{child}{what}"))
         })
         .collect();
     children.sort();
