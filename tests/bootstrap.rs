@@ -1,4 +1,5 @@
 //! The first channel to a process that only knows a path.
+#![cfg(test)]
 
 mod util;
 

@@ -1,4 +1,5 @@
 //! Files inside of messages, at any depth and any number.
+#![cfg(test)]
 
 mod util;
 

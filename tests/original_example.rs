@@ -1,5 +1,6 @@
 //! The example on the page of the original crate, compiled as it is written there, with a child that connects by the
 //! path in its environment.
+#![cfg(test)]
 
 mod util;
 

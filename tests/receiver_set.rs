@@ -1,4 +1,5 @@
 //! Waiting on many receivers at once.
+#![cfg(test)]
 
 mod util;
 

@@ -1,4 +1,5 @@
 //! Memory that processes share, sent over channels.
+#![cfg(test)]
 
 mod util;
 
@@ -47,7 +48,15 @@ enum Order {
     /// Fill the memory and give it back for good.
     Fill(SharedMemoryMut, u8, Sender<SharedMemory>),
     /// Write until that is not possible any more.
-    Scribble(SharedMemoryMut, Sender<SharedMemoryMut>, Receiver<()>, Sender<bool>),
+    Scribble(Box<Scribble>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Scribble {
+    memory: SharedMemoryMut,
+    back: Sender<SharedMemoryMut>,
+    frozen: Receiver<()>,
+    refused: Sender<bool>,
 }
 
 fn serve(path: std::ffi::OsString) {
@@ -58,7 +67,8 @@ fn serve(path: std::ffi::OsString) {
                 memory.write_all(&vec![byte; memory.len()]).unwrap();
                 back.send(memory.freeze().unwrap()).unwrap();
             }
-            Order::Scribble(mut memory, back, frozen, refused) => {
+            Order::Scribble(scribble) => {
+                let Scribble { mut memory, back, frozen, refused } = *scribble;
                 memory.write_at(0, b"before").unwrap();
                 let lender = Sender::<&SharedMemoryMut>::from(back.into_raw_sender().unwrap());
                 lender.send(&memory).unwrap();
@@ -93,7 +103,9 @@ fn another_process_reads_fills_and_cannot_change_what_is_frozen() {
 
     let ((back, shared), (froze, frozen), (refused, result)) =
         (channel().unwrap(), channel().unwrap(), channel().unwrap());
-    bootstrapper.send(Order::Scribble(SharedMemoryMut::new(6).unwrap(), back, frozen, refused)).unwrap();
+    let memory = SharedMemoryMut::new(6).unwrap();
+    let scribble = Scribble { memory, back, frozen, refused };
+    bootstrapper.send(Order::Scribble(Box::new(scribble))).unwrap();
     let memory = shared.recv().unwrap().freeze().unwrap();
     froze.send(()).unwrap();
     assert!(result.recv().unwrap(), "p63: nobody writes to frozen memory");

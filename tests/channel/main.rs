@@ -1,4 +1,5 @@
 //! Typed channels: values, and channels inside of values, between threads and processes.
+#![cfg(test)]
 
 #[path = "../util/mod.rs"]
 mod util;

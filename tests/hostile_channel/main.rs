@@ -1,4 +1,5 @@
 //! Wrong input on plain channels: each an error that names it, nothing left open, and the next message is right.
+#![cfg(test)]
 
 #[path = "../packets/mod.rs"]
 mod packets;

@@ -1,4 +1,5 @@
 //! Bytes and descriptors between threads and processes, as they are below every typed channel.
+#![cfg(test)]
 
 #[path = "../util/mod.rs"]
 mod util;

@@ -60,3 +60,43 @@ pub fn raw_channel() -> io::Result<(RawSender, RawReceiver)> {
     receiving.pass_credentials(true)?;
     Ok((sending.into(), receiving.into()))
 }
+
+#[cfg(all(test, feature = "macros"))]
+mod tests {
+    use std::thread;
+
+    use crate::sys::fork::in_a_copy;
+    use crate::{RecvError, raw_channel};
+
+    fn text(who: u8) -> Vec<u8> {
+        vec![who; 300_000]
+    }
+
+    #[test]
+    fn p26_copies_of_one_sender_in_forked_processes_do_not_tear_each_others_messages() {
+        let (sender, receiver) = raw_channel().unwrap();
+        let reader = thread::spawn(move || {
+            let mut counts = [0; 3];
+            loop {
+                match receiver.recv() {
+                    Ok((bytes, _)) => {
+                        let who = bytes[0];
+                        assert!(bytes == text(who), "a message of {who} is whole");
+                        counts[usize::from(who)] += 1;
+                    }
+                    Err(RecvError::Disconnected) => return counts,
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        });
+        thread::scope(|scope| {
+            for who in 1..3 {
+                let sender = &sender;
+                scope.spawn(move || assert!(in_a_copy(|| (0..20).all(|_| sender.send(&text(who), &[]).is_ok()))));
+            }
+        });
+        (0..20).for_each(|_| sender.send(&text(0), &[]).unwrap());
+        drop(sender);
+        assert_eq!(reader.join().unwrap(), [20; 3]);
+    }
+}
