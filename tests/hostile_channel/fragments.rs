@@ -1,5 +1,7 @@
 //! Pieces of long messages that do not fit together.
 
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use unix_ipc::{LimitExceeded, Limits, ProtocolError, RecvError, channel, raw_channel, test_command};
 
 use crate::packets::{FRAGMENT, Header, fragment, fragment_body, packet, try_write};
@@ -189,13 +191,16 @@ fn p26_unfinished_messages_of_dead_processes_do_not_block_a_living_sender() {
     let (sender, receiver) = raw_channel().unwrap();
     let input = sender.as_fd_clone();
     let mut child = test_command().env("ROLE", "begins").stdin(input).spawn().unwrap();
-    assert!(child.wait().unwrap().success());
+    // Dead, and not reaped yet, so its number is still there.
+    let id = Id::Pid(Pid::from_raw(child.id().try_into().unwrap()));
+    waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
     assert!(receiver.try_recv().unwrap().is_none());
     let text = vec![5; 200_000];
     std::thread::scope(|scope| {
         scope.spawn(|| sender.send(&text, &[]).unwrap());
         assert!(receiver.recv().unwrap().0 == text);
     });
+    assert!(child.wait().unwrap().success());
 }
 
 trait Duplicate {

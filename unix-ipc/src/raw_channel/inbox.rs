@@ -4,16 +4,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use nix::sys::signal;
-use nix::unistd::Pid;
-
 use super::Message;
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::{self, Form, Fragment, Header, Kind, PACKET_BYTES};
 use crate::limits::Limits;
 use crate::socket::Socket;
-use crate::sys::memory;
 use crate::sys::receive::{Credentials, Received, Wait};
+use crate::sys::{memory, process};
 
 /// The packets that one look takes at most, so that a peer that only sends pieces holds nobody up.
 const PACKETS_AT_ONCE: usize = 64;
@@ -45,7 +42,7 @@ struct Unfinished {
     /// Refused at its first piece: the rest is passed over.
     refused: bool,
     /// The sending process, where packets name it.
-    process: Option<Pid>,
+    process: Option<u32>,
 }
 
 /// What a look at the socket found.
@@ -146,7 +143,8 @@ impl Inbox {
         }
         self.sender = received.sender;
         let (header, body) = Header::decode(packet)?;
-        let process = received.sender.map(|sender| Pid::from_raw(sender.pid));
+        let process =
+            received.sender.and_then(|sender| u32::try_from(sender.pid).ok().filter(|pid| *pid > 0));
         let riding = riding(&header, received);
         match header.form {
             Form::Whole => self.whole(&header, body.to_vec(), riding?),
@@ -199,7 +197,7 @@ impl Inbox {
         place: Fragment,
         piece: &[u8],
         descriptors: Vec<OwnedFd>,
-        process: Option<Pid>,
+        process: Option<u32>,
     ) -> Result<Incoming, Broken> {
         let allowed = if place.offset == 0 { self.begin(header, place, process) } else { Ok(()) };
         let found = self.unfinished.iter().position(|unfinished| unfinished.stream == place.stream);
@@ -225,7 +223,7 @@ impl Inbox {
     /// Makes room for a new long message, which ends the sender's earlier one if it never finished it.
     ///
     /// A refused one has its place too, so that the rest of it can be told from nonsense.
-    fn begin(&mut self, header: &Header, place: Fragment, process: Option<Pid>) -> Result<(), Broken> {
+    fn begin(&mut self, header: &Header, place: Fragment, process: Option<u32>) -> Result<(), Broken> {
         self.unfinished.retain(|unfinished| unfinished.stream != place.stream);
         let allowed =
             self.check_bytes(header, place.total.into()).and_then(|()| self.check_unfinished(header));
@@ -303,7 +301,6 @@ impl Unfinished {
     }
 
     fn sender_is_gone(&self) -> bool {
-        let Some(process) = self.process.filter(|process| process.as_raw() > 0) else { return false };
-        signal::kill(process, None) == Err(nix::errno::Errno::ESRCH)
+        self.process.is_some_and(process::has_ended)
     }
 }

@@ -92,7 +92,9 @@ mod tests {
         thread::scope(|scope| {
             for who in 1..3 {
                 let sender = &sender;
-                scope.spawn(move || assert!(in_a_copy(|| (0..20).all(|_| sender.send(&text(who), &[]).is_ok()))));
+                scope.spawn(move || {
+                    assert!(in_a_copy(|| (0..20).all(|_| sender.send(&text(who), &[]).is_ok())));
+                });
             }
         });
         (0..20).for_each(|_| sender.send(&text(0), &[]).unwrap());

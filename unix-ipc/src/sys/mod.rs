@@ -17,6 +17,7 @@ pub(crate) mod mapping;
 pub(crate) mod memory;
 #[cfg(feature = "macros")]
 pub(crate) mod pidfd;
+pub(crate) mod process;
 pub(crate) mod receive;
 #[cfg(feature = "macros")]
 pub(crate) mod thread;

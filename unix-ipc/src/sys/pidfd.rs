@@ -1,9 +1,9 @@
 //! Processes by descriptor, which a process that gets the same number later cannot be taken for.
-#![allow(unsafe_code, clippy::disallowed_methods)]
+#![allow(unsafe_code)]
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr;
@@ -14,6 +14,7 @@ use nix::libc;
 use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 
+pub(crate) use super::process::open;
 use super::wait;
 use crate::deadline::Deadline;
 
@@ -26,16 +27,6 @@ pub(crate) enum Reaped {
     NotYet,
     /// It is not there to be reaped: somebody else was first, or the host ignores SIGCHLD.
     Elsewhere,
-}
-
-/// Opens the process that has the number now, close-on-exec as the kernel always does.
-pub(crate) fn open(pid: u32) -> io::Result<OwnedFd> {
-    let pid = libc::pid_t::try_from(pid).map_err(|_| Errno::ESRCH)?;
-    // SAFETY: the call takes two integers.
-    let number = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    let number = RawFd::try_from(number).map_err(|_| Errno::EBADF)?;
-    // SAFETY: the kernel has just made this descriptor for us, so nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Opens a child that was started under this number; `None` when it is gone already and somebody
