@@ -1,4 +1,4 @@
-//! A trait, called in a child process: the README's first command.
+//! A trait, called in a child process.
 //!
 //!     cargo run --example calculator
 
@@ -22,7 +22,7 @@ trait Calculator {
     fn log(&self, line: &str);
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 enum DivideError {
     ByZero,
     Overflow,
@@ -47,7 +47,7 @@ impl Calculator for Abacus {
     }
 
     fn log(&self, line: &str) {
-        println!("child: {line}");
+        println!("the child notes: {line}");
     }
 }
 
@@ -57,10 +57,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let calculator = CalculatorClient::spawn(Command::new(env::current_exe()?))?;
-    calculator.log("one-way calls are answered by nobody")?;
+    calculator.log("somebody is here")?;
     println!("23 + 42 = {}", calculator.add(23, 42)?);
     match calculator.divide(1, 0) {
-        Err(CallError::Service(error)) => println!("1 / 0 is an error of the service: {error:?}"),
+        // The service's own error; every other variant is the call's, as when the child is gone.
+        Err(CallError::Service(error)) => println!("1 / 0 is refused: {error:?}"),
         other => println!("1 / 0 = {other:?}"),
     }
     println!("calculated in another process: {}", calculator.process()? != process::id());
