@@ -1,0 +1,83 @@
+//! The first packets between a process and its child: one of the two is the library, in a process of its own.
+
+use std::env;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::process::parent_id;
+use std::process;
+
+use unix_ipc::{Connection, test_command};
+
+use crate::calls::{ABACUS, CalculatorClient, CalculatorServer};
+use crate::raw::Raw;
+use crate::util::Watchdog;
+
+/// Says to the child that it is not to use the library.
+const BY_HAND: &str = "UNIX_IPC_WIRE_BY_HAND";
+
+#[test]
+fn a_spawner_leaves_a_pipe_and_four_pairs() {
+    if env::var_os(BY_HAND).is_some() {
+        return welcomed();
+    }
+    let _watchdog = Watchdog::new();
+    let mut command = test_command();
+    let client = CalculatorClient::spawn(command.env(BY_HAND, "1")).unwrap();
+    assert_eq!(client.add(23, 42).unwrap(), 65);
+}
+
+/// The child, without the library. Where something differs it ends, and so the call fails.
+fn welcomed() {
+    let announced = env::var("UNIX_IPC_CONNECTION").unwrap();
+    let socket = io::stdin().as_fd().try_clone_to_owned().unwrap();
+    assert_eq!(announced, announcement(&socket, parent_id()));
+    let raw = Raw::from(socket);
+    let (sender, descriptors) = raw.expect_named("spawn/welcome");
+    assert_eq!(sender, parent_id());
+    assert_eq!(descriptors.len(), 9);
+    for (index, descriptor) in descriptors.into_iter().enumerate() {
+        let kind = File::from(descriptor).metadata().unwrap().file_type();
+        assert!(if index == 0 { kind.is_fifo() } else { kind.is_socket() }, "{index}: {kind:?}");
+    }
+    raw.give("spawn/joined", &[]);
+    raw.expect("hello/client");
+    raw.give("hello/server", &[]);
+    raw.expect("call/add");
+    raw.give("reply/add", &[]);
+}
+
+#[test]
+fn a_child_takes_what_was_left_and_says_that_it_is_here() {
+    if let Some(connection) = Connection::inherited().unwrap() {
+        CalculatorServer::new(ABACUS).serve(connection).unwrap();
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let (raw, socket) = Raw::pair();
+    let (liveness, _writing) = io::pipe().unwrap();
+    let pairs: Vec<(Raw, OwnedFd)> = (0..4).map(|_| Raw::pair()).collect();
+    let mut left: Vec<BorrowedFd<'_>> = vec![liveness.as_fd()];
+    left.extend(pairs.iter().flat_map(|(one, other)| [one.as_fd(), other.as_fd()]));
+    raw.give("spawn/welcome", &left);
+
+    let mut command = test_command();
+    command.env("UNIX_IPC_CONNECTION", announcement(&socket, process::id()));
+    let mut child = command.stdin(socket).spawn().unwrap();
+    drop(command);
+    let (sender, _) = raw.expect_named("spawn/joined");
+    assert_eq!(sender, child.id());
+    raw.give("hello/client", &[]);
+    raw.give("call/add", &[]);
+    raw.expect("hello/server");
+    raw.expect("reply/add");
+    drop(raw);
+    assert!(child.wait().unwrap().success());
+}
+
+/// What a child is told about the socket at its standard input.
+fn announcement(socket: &OwnedFd, spawner: u32) -> String {
+    let metadata = File::from(socket.try_clone().expect("there is room")).metadata().expect("it is open");
+    format!("0:{}:{}:{spawner}", metadata.dev(), metadata.ino())
+}
