@@ -27,6 +27,7 @@ mod example {
     pub(crate) fn main() {
         if let Ok(path) = env::var(ENV_VAR) {
             let receiver = Receiver::<Task>::connect(path).unwrap();
+            #[expect(clippy::while_let_loop, reason = "the page has it so")]
             loop {
                 match receiver.recv().unwrap() {
                     Task::Sum(values, tx) => {

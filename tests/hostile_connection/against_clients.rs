@@ -10,7 +10,7 @@ use crate::util::{Holdings, Watchdog, alone};
 use crate::wire::*;
 
 /// Three calls to a server that sends these packets once it has them.
-fn call(packets: &[Packet]) -> ([Result<u64, CallError>; 3], Vec<(u8, u64, Vec<u8>)>) {
+fn call(packets: &[Packet]) -> ([Result<u64, CallError>; 3], Received) {
     let (bare, connection) = Bare::pair();
     let client = VaultClient::from(connection);
     let pending = [1, 2, 3].map(|number| client.begin_double(number).expect("there is room"));

@@ -9,7 +9,7 @@ use crate::wire::*;
 
 /// Serves a bare client that sends these packets, with and without workers: how serving ended, and what the client
 /// got.
-fn serve(packets: &[Packet], workers: usize) -> (Result<(), ServeError>, Vec<(u8, u64, Vec<u8>)>) {
+fn serve(packets: &[Packet], workers: usize) -> (Result<(), ServeError>, Received) {
     let (bare, connection) = Bare::pair();
     let server = thread::spawn(move || {
         let server = VaultServer::new(Door);

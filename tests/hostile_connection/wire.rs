@@ -33,6 +33,9 @@ impl Vault for Door {
     fn note(&self, _: &str) {}
 }
 
+/// Kind, id and body of each packet that came.
+pub(crate) type Received = Vec<(u8, u64, Vec<u8>)>;
+
 pub(crate) const VALUE: u8 = 1;
 pub(crate) const HELLO: u8 = 2;
 pub(crate) const CALL: u8 = 5;
@@ -204,7 +207,7 @@ impl Bare {
     }
 
     /// Everything until the peer hangs up.
-    pub(crate) fn rest(&self) -> Vec<(u8, u64, Vec<u8>)> {
+    pub(crate) fn rest(&self) -> Received {
         std::iter::from_fn(|| self.receive()).collect()
     }
 }
