@@ -15,6 +15,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use super::Socket;
 use crate::deadline::Deadline;
 use crate::sys::accept::accept;
+use crate::sys::fork::Generation;
 use crate::sys::receive::Credentials;
 use crate::sys::wait::ready;
 
@@ -28,6 +29,8 @@ pub(crate) struct Listening {
     path: PathBuf,
     /// Device and inode of the file we made: whatever else is at the path later is not ours to remove.
     file: (u64, u64),
+    /// A copy of the process that listens leaves the file alone.
+    made_in: Generation,
 }
 
 impl Listening {
@@ -41,7 +44,12 @@ impl Listening {
         File::from(socket.try_clone()?).set_permissions(Permissions::from_mode(mode))?;
         with_address(path, |address| Ok(socket::bind(socket.as_raw_fd(), address)?))?;
         let made = fs::symlink_metadata(path)?;
-        let listening = Self { socket, path: path.to_owned(), file: (made.dev(), made.ino()) };
+        let listening = Self {
+            socket,
+            path: path.to_owned(),
+            file: (made.dev(), made.ino()),
+            made_in: Generation::current(),
+        };
         socket::listen(&listening.socket, Backlog::MAXCONN)?;
         Ok(listening)
     }
@@ -79,7 +87,7 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         let is_ours = |found: fs::Metadata| (found.dev(), found.ino()) == self.file;
-        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+        if self.made_in.is_current() && fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -31,6 +31,7 @@ impl Generation {
     }
 
     /// As a number above zero, for an atomic.
+    #[cfg(feature = "macros")]
     pub(crate) fn number(self) -> u64 {
         self.0
     }

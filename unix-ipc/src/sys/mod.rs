@@ -6,7 +6,7 @@ pub(crate) mod accept;
 pub(crate) mod bell;
 #[cfg(feature = "macros")]
 pub(crate) mod core_dumps;
-#[cfg(feature = "macros")]
+#[cfg(any(feature = "bootstrap", feature = "macros"))]
 pub(crate) mod fork;
 #[cfg(feature = "macros")]
 pub(crate) mod inherit;

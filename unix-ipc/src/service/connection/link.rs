@@ -127,8 +127,20 @@ impl Link {
         self.hang_up();
     }
 
+    /// Hangs up for everybody who has the socket; in a copy of the process that made this, for nobody.
     pub(crate) fn hang_up(&self) {
-        let _ = self.socket.shut_down(Shutdown::Both);
+        self.shut_down(Shutdown::Both);
+    }
+
+    /// No more is read by anybody who has the socket; in a copy of the process that made this, nothing changes.
+    pub(crate) fn stop_reading(&self) {
+        self.shut_down(Shutdown::Read);
+    }
+
+    fn shut_down(&self, how: Shutdown) {
+        if self.made_in.is_current() {
+            let _ = self.socket.shut_down(how);
+        }
     }
 
     /// Reads what is there, without waiting.

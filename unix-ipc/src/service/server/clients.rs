@@ -107,6 +107,8 @@ impl<'l> Clients<'l> {
         session: &Arc<Session>,
         events: EpollFlags,
     ) -> Result<Option<T>, ServeError> {
+        // A copy of the process must not touch what it shares with the original, the epoll instance included.
+        session.link().check()?;
         if session.has_queue() || events.contains(EpollFlags::EPOLLOUT) {
             // Not read from until it has read what waits for it.
             if session.flush()? {
