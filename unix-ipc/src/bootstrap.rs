@@ -53,7 +53,7 @@ pub struct Bootstrapper<T> {
     sender: Mutex<Option<Sender<T>>>,
     /// Goes with this, after the file in it.
     #[cfg(feature = "bootstrap-simple")]
-    _directory: Option<tempfile::TempDir>,
+    directory: Option<tempfile::TempDir>,
 }
 
 impl<T> Bootstrapper<T> {
@@ -69,7 +69,7 @@ impl<T> Bootstrapper<T> {
         let private = Permissions::from_mode(0o700);
         let directory = tempfile::Builder::new().prefix("unix-ipc-").permissions(private).tempdir()?;
         let listening = Listening::bind(&directory.path().join("socket"), 0o600)?;
-        Ok(Self { listening, sender: Mutex::new(None), _directory: Some(directory) })
+        Ok(Self { listening, sender: Mutex::new(None), directory: Some(directory) })
     }
 
     /// Listens at a path where nothing is yet. The file has mode 0600.
@@ -82,7 +82,7 @@ impl<T> Bootstrapper<T> {
             listening: Listening::bind(path.as_ref(), 0o600)?,
             sender: Mutex::new(None),
             #[cfg(feature = "bootstrap-simple")]
-            _directory: None,
+            directory: None,
         })
     }
 
@@ -158,6 +158,18 @@ impl<T: Serialize> Bootstrapper<T> {
 fn one_way<T>(socket: Socket) -> io::Result<Sender<T>> {
     socket.shut_down(Shutdown::Read)?;
     Ok(RawSender::from(socket).into())
+}
+
+/// A forked copy of the process leaves the directory to the original.
+#[cfg(feature = "bootstrap-simple")]
+impl<T> Drop for Bootstrapper<T> {
+    fn drop(&mut self) {
+        if !self.listening.is_ours()
+            && let Some(directory) = self.directory.take()
+        {
+            let _ = directory.keep();
+        }
+    }
 }
 
 impl<T> fmt::Debug for Bootstrapper<T> {

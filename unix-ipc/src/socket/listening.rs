@@ -54,6 +54,12 @@ impl Listening {
         Ok(listening)
     }
 
+    /// Whether this is the process that listens, and no copy of it.
+    #[cfg(feature = "bootstrap-simple")]
+    pub(crate) fn is_ours(&self) -> bool {
+        self.made_in.is_current()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

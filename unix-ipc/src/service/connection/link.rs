@@ -117,6 +117,11 @@ impl Link {
         Ok(())
     }
 
+    /// No more is read by anybody who has the socket; in a copy of the process that made this, nothing changes.
+    pub(crate) fn stop_reading(&self) {
+        self.shut_down(Shutdown::Read);
+    }
+
     /// Tells the peer what it did wrong, if there is room, and hangs up for everybody who has the socket.
     pub(crate) fn accuse(&self, reason: &str) {
         let nothing: [BorrowedFd<'_>; 0] = [];
@@ -130,11 +135,6 @@ impl Link {
     /// Hangs up for everybody who has the socket; in a copy of the process that made this, for nobody.
     pub(crate) fn hang_up(&self) {
         self.shut_down(Shutdown::Both);
-    }
-
-    /// No more is read by anybody who has the socket; in a copy of the process that made this, nothing changes.
-    pub(crate) fn stop_reading(&self) {
-        self.shut_down(Shutdown::Read);
     }
 
     fn shut_down(&self, how: Shutdown) {

@@ -210,12 +210,8 @@ impl Session {
     }
 
     /// No more calls are read; reply senders that still live can answer.
-    ///
-    /// A forked copy of this process only closes its descriptors: shutting down would be for both.
     pub(crate) fn stop_reading(&self) {
-        if self.link.check().is_ok() {
-            let _ = self.link.socket().shut_down(nix::sys::socket::Shutdown::Read);
-        }
+        self.link.stop_reading();
     }
 
     /// Sends a message, or leaves it to the flusher; a thread that has none waits until it is sent.
