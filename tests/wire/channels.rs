@@ -136,14 +136,9 @@ struct Everything {
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Variant {
-    #[expect(dead_code, reason = "it has an index")]
     Unit,
-    #[expect(dead_code, reason = "it has an index")]
     Newtype(Box<Variant>),
-    Fields {
-        a: u8,
-        b: u16,
-    },
+    Fields { a: u8, b: u16 },
 }
 
 fn everything() -> Everything {
