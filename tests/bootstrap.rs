@@ -55,7 +55,7 @@ fn serve(path: &Path) {
         match task.unwrap() {
             Task::Double(number, reply) => reply.send(2 * number).unwrap(),
             Task::Read(file, reply) => {
-                reply.send(std::io::read_to_string(file.into_inner()).unwrap()).unwrap()
+                reply.send(std::io::read_to_string(file.into_inner()).unwrap()).unwrap();
             }
             Task::Stop => break,
         }
