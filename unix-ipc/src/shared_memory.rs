@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for SharedMemory {
 
 /// Refuses memory from a peer that is longer than a message may be.
 fn check_len<E: de::Error>(actual: u64) -> Result<(), E> {
-    let limit = codec::message_limits().longest_message();
+    let limit = codec::longest_message();
     if actual > limit {
         return Err(E::custom(codec::refuse(LimitExceeded::MessageBytes { actual, limit })));
     }

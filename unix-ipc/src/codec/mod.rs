@@ -25,5 +25,5 @@ pub(crate) use self::reply_path::Failure;
 pub(crate) use self::reply_path::{REPLY_PLACE, ReplyPath};
 pub use self::table::serde_in_ipc_mode;
 pub(crate) use self::table::{
-    Arrived, attach, attach_later, message_limits, refuse, take_descriptor, take_reply,
+    Arrived, attach, attach_later, longest_message, refuse, take_descriptor, take_reply,
 };

@@ -42,7 +42,8 @@ pub(crate) struct Arrived {
 struct Incoming {
     descriptors: Vec<Option<OwnedFd>>,
     reply: Option<Arc<dyn ReplyPath>>,
-    limits: Limits,
+    /// How long memory that comes with the message may be.
+    longest_message: u64,
     /// The first refusal: on its way through somebody's `Deserialize` it becomes text.
     failure: Option<TakeError>,
 }
@@ -132,11 +133,11 @@ pub(crate) fn refuse(limit: LimitExceeded) -> TakeError {
     error
 }
 
-/// The limits of the message that is decoded, or the usual ones outside of a message.
-pub(crate) fn message_limits() -> Limits {
+/// How long memory may be that comes with the message in hand.
+pub(crate) fn longest_message() -> u64 {
     TABLE.with(|table| match &*table.borrow() {
-        Table::Decoding(incoming) => incoming.limits,
-        Table::None | Table::Encoding(_) => Limits::default(),
+        Table::Decoding(incoming) => incoming.longest_message,
+        Table::None | Table::Encoding(_) => Limits::default().longest_message(),
     })
 }
 
@@ -187,7 +188,7 @@ impl Scope {
         Self::enter(Table::Decoding(Incoming {
             descriptors: arrived.descriptors.into_iter().map(Some).collect(),
             reply: arrived.reply,
-            limits: *limits,
+            longest_message: limits.longest_message(),
             failure: None,
         }))
     }

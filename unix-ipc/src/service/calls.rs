@@ -58,6 +58,8 @@ pub(crate) struct Calls<W, S> {
     unread_bytes: u64,
     most_unread_bytes: u64,
     ended: Option<Ended>,
+    /// Whether any call ever had a socket.
+    has_forwarded: bool,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
             unread_bytes: 0,
             most_unread_bytes: most_unread_bytes as u64,
             ended: None,
+            has_forwarded: false,
         }
     }
 
@@ -191,6 +194,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
             Some(slot) if slot.sockets.len() >= most => Err(ProtocolError::Call(id)),
             Some(slot) => {
                 slot.sockets.push(socket);
+                self.has_forwarded = true;
                 Ok(())
             }
             None => Ok(()),
@@ -207,6 +211,9 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
 
     /// All sockets through which a reply may come, with the call it is for.
     pub(crate) fn sockets(&self) -> Vec<(u64, S)> {
+        if !self.has_forwarded {
+            return Vec::new();
+        }
         let open = self.slots.iter().filter(|(_, slot)| slot.outcome.is_none());
         open.flat_map(|(id, slot)| slot.sockets.iter().map(|socket| (*id, socket.clone()))).collect()
     }

@@ -42,6 +42,18 @@ impl Socket {
         self.send_with(parts, if numbers.is_empty() { &[] } else { &rights })
     }
 
+    /// Sends one packet of bytes that lie together.
+    pub(crate) fn send_bytes(&self, packet: &[u8]) -> io::Result<()> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        loop {
+            match socket::send(self.0.as_raw_fd(), packet, flags) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
     /// Sends one packet that names its sender, which the receiver can trust: credentials(7) says that
     /// the kernel checks them.
     pub(crate) fn send_with_credentials(

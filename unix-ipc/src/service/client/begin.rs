@@ -18,7 +18,6 @@ use crate::error::LimitExceeded;
 use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Progress, refusal};
 use crate::socket;
-use crate::sync::wait_on;
 use crate::sys::wait::wait;
 
 /// Why a message was not sent.
@@ -47,7 +46,8 @@ pub(super) struct Patience {
 impl From<Option<Duration>> for Patience {
     fn from(timeout: Option<Duration>) -> Self {
         let after = timeout.unwrap_or(Duration::MAX);
-        Self { deadline: Deadline::after(after), after }
+        // Without a timeout the clock is not looked at.
+        Self { deadline: timeout.map_or(Deadline::NEVER, Deadline::after), after }
     }
 }
 
@@ -214,10 +214,7 @@ impl Core {
             reading.read_available();
             return;
         }
-        let mut state = self.state();
-        while state.reading && state.reads == reads && !deadline.has_passed() {
-            state = wait_on(&self.progress, state, deadline);
-        }
+        self.wait_for_progress(reads, deadline);
     }
 
     /// What a failed send means for the call. Where the peer is going, what it sent before is read first: it

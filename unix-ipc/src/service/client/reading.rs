@@ -24,10 +24,8 @@ impl Drop for Reading<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.reading = false;
-        state.reads = state.reads.wrapping_add(1);
         state.hand_on();
-        drop(state);
-        self.0.progress.notify_all();
+        self.0.ring_progress(&mut state);
     }
 }
 
@@ -68,8 +66,7 @@ impl Reading<'_> {
             Ok(Incoming::End) => self.end(self.reason_of_end()),
             Err(broken) => self.route_broken(broken),
         }
-        core.state().reads += 1;
-        core.progress.notify_all();
+        core.ring_progress(&mut core.state());
         true
     }
 

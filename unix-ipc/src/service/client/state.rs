@@ -7,8 +7,9 @@ use super::super::connection::{Connection, Link};
 use super::super::ended::Ended;
 use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
+use crate::deadline::Deadline;
 use crate::raw_channel::RawReceiver;
-use crate::sync::{Turn, lock};
+use crate::sync::{Turn, lock, wait_on};
 
 /// The calling end of a connection, shared by all clones of a client.
 ///
@@ -21,7 +22,7 @@ pub(crate) struct Core {
     pub(super) methods: &'static [Method],
     state: Mutex<State>,
     /// Rung when the reader has read something or stopped, for threads that wait for room to send.
-    pub(super) progress: Condvar,
+    progress: Condvar,
     /// A connection has one long message on its way at a time.
     pub(super) long: Turn,
     /// The introduction goes first, and once.
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) calls: Calls<Thread, ReplySocket>,
     /// Whether a thread reads.
     pub(super) reading: bool,
+    /// How many threads wait for `progress`; a bell that nobody hears costs a system call.
+    pub(super) listening: usize,
     /// How often somebody has read, so that a thread that waits for it can tell.
     pub(super) reads: u64,
     pub(super) introduced: bool,
@@ -60,6 +63,7 @@ impl Core {
             state: Mutex::new(State {
                 calls: Calls::new(limits.calls_in_flight, limits.unread_reply_bytes),
                 reading: false,
+                listening: 0,
                 reads: 0,
                 introduced: false,
                 peer: None,
@@ -73,6 +77,24 @@ impl Core {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Waits until somebody else has read something, or nobody reads any more.
+    pub(super) fn wait_for_progress(&self, reads: u64, deadline: Deadline) {
+        let mut state = self.state();
+        while state.reading && state.reads == reads && !deadline.has_passed() {
+            state.listening += 1;
+            state = wait_on(&self.progress, state, deadline);
+            state.listening -= 1;
+        }
+    }
+
+    /// Something was read, or nobody reads any more: threads that wait for room look again.
+    pub(super) fn ring_progress(&self, state: &mut State) {
+        state.reads = state.reads.wrapping_add(1);
+        if state.listening > 0 {
+            self.progress.notify_all();
+        }
     }
 
     pub(super) fn hello(&self) -> Hello {
