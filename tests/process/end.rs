@@ -10,7 +10,7 @@ use unix_ipc::{CallError, Connection, PeerExit, Pending, SpawnOptions, test_comm
 
 use crate::util::{self, Holdings, Watchdog, is_running, wait_until};
 use crate::worker::{
-    Folder, WorkerClient, WorkerTask, behind_a_shell, is_child, send_signal, staying, with_witness,
+    Folder, Stray, WorkerClient, WorkerTask, behind_a_shell, is_child, send_signal, staying, with_witness,
 };
 
 /// How a call says that the child ended.
@@ -174,14 +174,13 @@ fn p49_a_grandchild_that_holds_the_socket_hides_no_death() {
     let mut command = behind_a_shell(script, &test_command());
     command.env("SLEEPER", folder.file("sleeper"));
     let client = WorkerClient::spawn(command).unwrap();
-    let sleeper: u32 = folder.read("sleeper").trim().parse().unwrap();
+    let sleeper = Stray(folder.read("sleeper").trim().parse().unwrap());
     let pid = client.process().unwrap();
     let waiting = client.begin_be_busy().unwrap();
     send_signal(pid, Signal::SIGKILL);
     assert_eq!(exit_of(waiting.wait()), PeerExit::Killed(9));
     assert_eq!(exit_of(client.process()), PeerExit::Killed(9));
-    assert!(is_running(sleeper), "what held the socket was gone, so nothing was shown");
-    send_signal(sleeper, Signal::SIGKILL);
+    assert!(is_running(sleeper.0), "what held the socket was gone, so nothing was shown");
 }
 
 /// The number of a child that somebody else reaped goes to another process, which lives on.

@@ -200,6 +200,16 @@ pub(crate) fn send_signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid.cast_signed()), signal).expect("the process is there");
 }
 
+/// A process that nobody else ends: killed when the test is over, failed or not.
+pub(crate) struct Stray(pub(crate) u32);
+
+impl Drop for Stray {
+    fn drop(&mut self) {
+        // It may be gone, which is a failure of the test and not of this.
+        let _ = kill(Pid::from_raw(self.0.cast_signed()), Signal::SIGKILL);
+    }
+}
+
 /// A folder for the files that processes leave each other.
 pub(crate) struct Folder(tempfile::TempDir);
 
