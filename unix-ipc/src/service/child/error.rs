@@ -33,7 +33,9 @@ impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start(_) => f.write_str("the program could not be started"),
-            Self::Exited(exit) => write!(f, "the child {exit} before it introduced itself"),
+            Self::Exited(exit) => {
+                write!(f, "the child {}{exit} before it introduced itself", exit.auxiliary())
+            }
             Self::TimedOut { after } => write!(f, "the child did not introduce itself within {after:?}"),
             Self::Disconnected => f.write_str("the child hung up before it introduced itself"),
             Self::Handshake(_) => f.write_str("the child's introduction does not fit"),

@@ -24,6 +24,16 @@ pub enum PeerExit {
     Unknown,
 }
 
+impl PeerExit {
+    /// What stands between the process and how it ended, in a sentence.
+    pub(crate) fn auxiliary(self) -> &'static str {
+        match self {
+            Self::Killed(_) => "was ",
+            Self::Exited(_) | Self::Unknown => "",
+        }
+    }
+}
+
 impl fmt::Display for PeerExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

@@ -20,6 +20,7 @@ use crate::sys::wait::wait;
 
 /// The welcome's one byte of body: whether the first descriptor is the pipe that ends with the spawner.
 const WITH_LIVENESS: u8 = 1;
+const WITHOUT_LIVENESS: u8 = 0;
 
 /// Starts the command, and waits until it has called [`inherited`].
 pub(super) fn spawn(command: &mut Command, options: &SpawnOptions) -> Result<Link, SpawnError> {
@@ -48,7 +49,7 @@ fn send_welcome(link: &Link, options: &SpawnOptions) -> io::Result<Option<OwnedF
         riding.push(reading);
         kept = Some(writing);
     }
-    let body = [if kept.is_some() { WITH_LIVENESS } else { 0 }];
+    let body = [if kept.is_some() { WITH_LIVENESS } else { WITHOUT_LIVENESS }];
     for _ in 0..link.limits().spare_pairs.min(link.limits().most_descriptors() / 2 - 1) {
         let (one, other) = Socket::pair()?;
         riding.push(one.into_descriptor()?);
@@ -110,9 +111,15 @@ pub(super) fn inherited() -> io::Result<Option<Link>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     };
     let mut descriptors = descriptors.into_iter();
-    if body == [WITH_LIVENESS] {
-        let reading = descriptors.next().ok_or(io::ErrorKind::InvalidData)?;
-        liveness::arm(reading)?;
+    match body.as_slice() {
+        [WITHOUT_LIVENESS] => {}
+        [WITH_LIVENESS] => liveness::arm(descriptors.next().ok_or(io::ErrorKind::InvalidData)?)?,
+        _ => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the spawner's first packet is another one's",
+            ));
+        }
     }
     while let (Some(one), Some(other)) = (descriptors.next(), descriptors.next()) {
         keep_spare((one.into(), other.into()));

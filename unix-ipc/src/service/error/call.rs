@@ -177,7 +177,9 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service(error) => error.fmt(f),
-            Self::PeerDied { method, exit } => write!(f, "`{method}`: the server process {exit}"),
+            Self::PeerDied { method, exit } => {
+                write!(f, "`{method}`: the server process {}{exit}", exit.auxiliary())
+            }
             Self::Disconnected { method } => write!(f, "`{method}`: the server hung up"),
             Self::Panicked { method, message } => write!(f, "`{method}` panicked in the server: {message}"),
             Self::NoReply { method } => write!(f, "`{method}`: the server dropped the reply sender"),

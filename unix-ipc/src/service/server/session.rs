@@ -183,6 +183,7 @@ impl Session {
             }
             (Some((Kind::OneWay, _)), error) => Ok(Step::Unreadable(error)),
             (_, RecvError::Protocol(error)) => self.accuse(error),
+            (_, RecvError::Refused(limit)) => self.accuse(ProtocolError::Body(limit.to_string())),
             (_, error) => {
                 self.end();
                 self.link.hang_up();
