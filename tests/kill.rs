@@ -158,8 +158,8 @@ fn kill_a_hundred_servers() {
         "{ROUNDS} servers killed: callers waited at most {from_kill:?} from the kill ({median:?} in the median) \
          and {from_end:?} from the server's end"
     );
-    // A busy machine may let a killed process wait for its turn to end; the promise begins there.
-    assert!(from_end <= AT_MOST, "a caller waited {from_end:?}");
+    // Part of it is the kernel's: on a busy machine a killed process waits for its turn to end.
+    assert!(from_kill <= AT_MOST, "a caller waited {from_kill:?}, {from_end:?} of it after the server's end");
     before.assert_restored();
     assert!(util::wait_until(Duration::from_secs(20), || util::threads() == threads));
 }
