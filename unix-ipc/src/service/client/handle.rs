@@ -18,6 +18,7 @@ use super::state::Core;
 use super::waiting::MeetFailure;
 use crate::deadline::Deadline;
 use crate::error::ConnectError;
+use crate::limits::Limits;
 
 /// What a generated client is made of.
 pub struct Client<T> {
@@ -38,8 +39,10 @@ impl<T: Task> Client<T> {
     ///
     /// Where it could not be started, ended, did not answer in time, or serves something else.
     pub fn spawn(command: impl BorrowMut<Command>) -> Result<Self, SpawnError> {
+        // One limit for all of it: the start, the connection and the introduction.
+        let deadline = Deadline::after(Limits::default().handshake);
         let client = Self::new(Connection::spawn(command)?);
-        match client.meet() {
+        match client.meet(deadline) {
             Ok(()) => Ok(client),
             Err(MeetFailure::TimedOut) => {
                 Err(SpawnError::TimedOut { after: client.core.link.limits().handshake })
@@ -59,8 +62,9 @@ impl<T: Task> Client<T> {
     ///
     /// Where nobody listens, answers in time, or serves this service.
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
+        let deadline = Deadline::after(Limits::default().handshake);
         let client = Self::new(Connection::connect(path)?);
-        match client.meet() {
+        match client.meet(deadline) {
             Ok(()) => Ok(client),
             Err(MeetFailure::TimedOut) => {
                 Err(ConnectError::TimedOut { after: client.core.link.limits().handshake })
@@ -100,8 +104,7 @@ impl<T: Task> Client<T> {
         Call::new(&self.core, method, self.timeout)
     }
 
-    fn meet(&self) -> Result<(), MeetFailure> {
-        let deadline = Deadline::after(self.core.link.limits().handshake);
+    fn meet(&self, deadline: Deadline) -> Result<(), MeetFailure> {
         self.core.link.check().map_err(|error| MeetFailure::Ended(Ended::Io(error.into())))?;
         match self.core.introduce(deadline) {
             // A peer that hangs up may have said why.

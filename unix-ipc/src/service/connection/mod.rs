@@ -96,6 +96,9 @@ impl Connection {
     /// The connection to the process that spawned this one: `None` where this process was not spawned by
     /// [`spawn`](Self::spawn), and from the second call on.
     ///
+    /// Only the spawned process itself has it: not a program that it starts, and so not one behind a wrapper that starts
+    /// it and waits, as a shell may (`exec` in the wrapper helps).
+    ///
     /// The standard input is /dev/null afterwards. Unless the spawner wants otherwise, the kernel kills
     /// this process when the spawner ends.
     ///
