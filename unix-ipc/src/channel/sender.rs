@@ -14,7 +14,8 @@ use crate::socket::Socket;
 /// The sending end of a [`channel`](crate::channel()), or the place where a call's reply goes.
 ///
 /// Clones share the end, in this process for free and in others with a descriptor of their own; the
-/// receiver is told that nobody sends any more when the last is dropped. The reply sender of a call over
+/// receiver is told that nobody sends any more when the last is dropped. Who hands out clones drops his own for
+/// that. The reply sender of a call over
 /// a [`Connection`](crate::Connection) has no descriptor: it takes one value, and when it is dropped
 /// without one the caller learns it.
 pub struct Sender<T> {

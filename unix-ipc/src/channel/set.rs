@@ -31,6 +31,40 @@ use crate::sys::wait::wait;
 /// assert_eq!(numbers.try_recv()?, Some(7));
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// A loop takes a receiver out when nobody sends to it any more, because the set would name it for ever:
+///
+/// ```
+/// use unix_ipc::{ReceiverSet, RecvError, channel};
+///
+/// let (sender, first) = channel()?;
+/// sender.send(1)?;
+/// drop(sender);
+/// let (sender, second) = channel()?;
+/// sender.send(2)?;
+/// drop(sender);
+///
+/// let mut set = ReceiverSet::new();
+/// let mut receivers = vec![(set.add(&first), first), (set.add(&second), second)];
+/// let mut sum = 0;
+/// while !receivers.is_empty() {
+///     let ready = set.wait()?;
+///     receivers.retain(|(id, receiver)| {
+///         if !ready.contains(id) {
+///             return true;
+///         }
+///         match receiver.try_recv() {
+///             Ok(Some(number)) => sum += number,
+///             Ok(None) => {}
+///             Err(RecvError::Disconnected) => return !set.remove(*id),
+///             Err(error) => eprintln!("{error}"), // this message is lost, and the next may be fine
+///         }
+///         true
+///     });
+/// }
+/// assert_eq!(sum, 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct ReceiverSet {
     members: Vec<(ReceiverId, Weak<OwnedFd>)>,
@@ -65,7 +99,9 @@ impl ReceiverSet {
     /// Waits until a receiver has something, or has no sender any more, and names all that do.
     ///
     /// To be named is a reason to call [`Receiver::try_recv`], which may still find only the beginning of a
-    /// message. The answer is empty where the set has no receiver that still exists.
+    /// message. What is not taken is named again the next time; a receiver without senders is named every time,
+    /// until it is [removed](Self::remove) or dropped. The answer is empty where the set has no receiver that still
+    /// exists.
     ///
     /// # Errors
     ///
@@ -83,6 +119,10 @@ impl ReceiverSet {
     /// # Errors
     ///
     /// What poll(2) says.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for as long as `timeout` says.
     pub fn wait_timeout(&self, timeout: Duration) -> io::Result<Vec<ReceiverId>> {
         self.wait_until(Deadline::after(timeout))
     }
