@@ -79,7 +79,7 @@ fn dispatch(service: &Service, exclusive: bool) -> TokenStream {
 fn serve(service: &Service) -> TokenStream {
     let (library, visibility) = (&service.library, &service.visibility);
     let docs = docs::of_shortcut(&[
-        "Serves one client until it hangs up.",
+        "Serves one client, in this thread and until it hangs up.",
         "",
         "# Errors",
         "",
@@ -102,7 +102,12 @@ fn serve(service: &Service) -> TokenStream {
 fn listen(service: &Service) -> TokenStream {
     let (library, visibility) = (&service.library, &service.visibility);
     let docs = docs::of_shortcut(&[
-        "Serves every client that connects to the listener.",
+        &format!(
+            "Serves every client that connects to the listener, in this thread and until {}.",
+            link_to(service, "Listener::close")
+        ),
+        "",
+        "A client that breaks the protocol is hung up on, and the others are served on.",
         "",
         "# Errors",
         "",

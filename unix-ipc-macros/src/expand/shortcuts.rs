@@ -146,6 +146,8 @@ fn with_timeout(service: &Service) -> TokenStream {
     let (library, visibility) = (&service.library, &service.visibility);
     let docs = docs::of_shortcut(&[
         "A client that shares this one's connection and waits for a reply no longer than `timeout`.",
+        "",
+        "The time of a call counts from its beginning. This client goes on without it.",
     ]);
     quote! {
         #docs

@@ -60,6 +60,10 @@ impl<T, E> Pending<T, E> {
     ///
     /// Those of [`wait`](Self::wait); after [`CallError::Timeout`] the call's place is free and its late reply
     /// answers nobody.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for as long as `timeout` says.
     pub fn wait_timeout(self, timeout: Duration) -> Result<T, CallError<E>> {
         let given = Deadline::after(timeout);
         let mut patience = self.patience;
