@@ -9,6 +9,9 @@ use crate::error::ProtocolError;
 /// Why no child was spawned, or why it is of no use.
 ///
 /// A child that was started has been hung up on, and is killed if it does not end by itself.
+///
+/// What the system said, as why a program could not be started, is not in the error's text but is its
+/// [`source`](std::error::Error::source).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {

@@ -11,8 +11,28 @@ const GUARD_VARIABLE: &str = "UNIX_IPC_TEST_COMMAND";
 /// in the child it finds a connection and serves, in the parent it finds none and calls.
 ///
 /// ```no_run
-/// let mut command = unix_ipc::test_command();
-/// command.env("LEVEL", "2");
+/// use unix_ipc::{Connection, ipc_service, test_command};
+///
+/// #[ipc_service]
+/// trait Doubler {
+///     fn double(&self, number: u32) -> u32;
+/// }
+///
+/// struct Twice;
+/// impl Doubler for Twice {
+///     fn double(&self, number: u32) -> u32 {
+///         2 * number
+///     }
+/// }
+///
+/// // with `#[test]`
+/// fn doubles_in_another_process() {
+///     if let Some(connection) = Connection::inherited().unwrap() {
+///         return DoublerServer::new(Twice).serve(connection).unwrap();
+///     }
+///     let client = DoublerClient::spawn(test_command().env("LEVEL", "2")).unwrap();
+///     assert_eq!(client.double(21).unwrap(), 42);
+/// }
 /// ```
 ///
 /// The child is this executable with the arguments `<test> --exact --nocapture --include-ignored

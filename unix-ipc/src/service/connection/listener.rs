@@ -55,6 +55,9 @@ pub struct Listener {
 impl Listener {
     /// Listens at a path where nothing is yet. Only this process's user may connect (mode 0600).
     ///
+    /// The file of a process that was killed stays behind, and nothing here takes it away. Remove it first where
+    /// no other server can be running, best in a directory that only this user may write to.
+    ///
     /// # Errors
     ///
     /// `AddrInUse` where something is at the path, which stays as it is; else what socket(2) and bind(2) say.
@@ -84,7 +87,7 @@ impl Listener {
         self.listening.path()
     }
 
-    /// The next connection.
+    /// The next connection, which belongs to the caller.
     ///
     /// # Errors
     ///
@@ -93,6 +96,36 @@ impl Listener {
     /// # Blocking
     ///
     /// Waits until somebody connects.
+    ///
+    /// # Examples
+    ///
+    /// A server that serves some users only:
+    ///
+    /// ```
+    /// # use std::thread;
+    /// # use unix_ipc::{Listener, ipc_service};
+    /// # #[ipc_service]
+    /// # trait Doubler {
+    /// #     fn double(&self, number: u32) -> u32;
+    /// # }
+    /// # struct Twice;
+    /// # impl Doubler for Twice {
+    /// #     fn double(&self, number: u32) -> u32 {
+    /// #         2 * number
+    /// #     }
+    /// # }
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("doubler");
+    /// # let friend = std::os::unix::fs::MetadataExt::uid(&directory.path().metadata()?);
+    /// let listener = Listener::bind(&path)?;
+    /// # let client = thread::spawn(move || DoublerClient::connect(&path)?.double(21).map_err(std::io::Error::from));
+    /// let connection = listener.accept()?;
+    /// if connection.peer_credentials()?.uid() == friend {
+    ///     DoublerServer::new(Twice).serve(connection)?;
+    /// } // everybody else is hung up on
+    /// # assert_eq!(client.join().unwrap()?, 42);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn accept(&self) -> io::Result<Connection> {
         loop {
             if let Some(link) = self.try_accept()? {
@@ -103,6 +136,10 @@ impl Listener {
     }
 
     /// The connections one after another, until [`close`](Self::close).
+    ///
+    /// # Blocking
+    ///
+    /// `next` waits until somebody connects.
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming(self)
     }
@@ -110,6 +147,10 @@ impl Listener {
     /// Takes no more clients: threads that wait in [`accept`](Self::accept), [`incoming`](Self::incoming) or a
     /// server's `listen` go on without waiting, and `listen` returns. Clients that are connected are hung up on
     /// by `listen`.
+    ///
+    /// This waits for no call. A handler that runs goes on to its end, and `listen` waits for it, but its caller may
+    /// get [`CallError::Disconnected`](crate::CallError::Disconnected) all the same, as those do whose calls have not
+    /// begun. The file at the path stays until the listener is dropped.
     ///
     /// # Errors
     ///
@@ -143,7 +184,9 @@ impl AsFd for Listener {
     }
 }
 
-/// The connections of a [`Listener`], one after another.
+/// The connections of a [`Listener`], one after another, from [`Listener::incoming`].
+///
+/// An item that is an error is what [`Listener::accept`] would have said.
 #[derive(Debug)]
 pub struct Incoming<'a>(&'a Listener);
 

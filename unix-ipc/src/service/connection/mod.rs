@@ -69,6 +69,10 @@ impl Connection {
     /// killed, and always reaped; it does not outlive this process. [`spawn_with`](Self::spawn_with) changes all
     /// of this.
     ///
+    /// Whatever else the command says counts: arguments, environment, directory, and where standard output and error
+    /// go, which the child has in common with this process otherwise. A program that spawns itself has to call
+    /// `inherited` before it comes to this line: else each child starts another.
+    ///
     /// # Errors
     ///
     /// [`SpawnError`] says whether the program could not be started, ended before it called `inherited`, or did not
@@ -81,11 +85,32 @@ impl Connection {
         Self::spawn_with(command, &SpawnOptions::new())
     }
 
-    /// As [`spawn`](Self::spawn), with options.
+    /// As [`spawn`](Self::spawn), with options. A generated client is made of the result with its `new`.
     ///
     /// # Errors
     ///
     /// Those of [`spawn`](Self::spawn).
+    ///
+    /// # Blocking
+    ///
+    /// At most [`Limits::handshake`] of the options' limits.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::{process::Command, time::Duration};
+    /// use unix_ipc::{Connection, SpawnOptions, ipc_service};
+    ///
+    /// #[ipc_service]
+    /// trait Doubler {
+    ///     fn double(&self, number: u32) -> u32;
+    /// }
+    ///
+    /// let options = SpawnOptions::new().grace(Duration::from_secs(5));
+    /// let client = DoublerClient::new(Connection::spawn_with(Command::new("/usr/bin/doubler"), &options)?);
+    /// assert_eq!(client.double(21)?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn_with(
         mut command: impl BorrowMut<Command>,
         options: &SpawnOptions,
@@ -95,6 +120,9 @@ impl Connection {
 
     /// The connection to the process that spawned this one: `None` where this process was not spawned by
     /// [`spawn`](Self::spawn), and from the second call on.
+    ///
+    /// It belongs at the beginning of `main`, before anything reads the standard input or starts a process. What
+    /// comes before it runs in the child as well.
     ///
     /// Only the spawned process itself has it: not a program that it starts, and so not one behind a wrapper that starts
     /// it and waits, as a shell may (`exec` in the wrapper helps).
@@ -120,7 +148,8 @@ impl Connection {
         self
     }
 
-    /// Who is at the other end. The kernel vouches for it.
+    /// Who is at the other end. The kernel vouches for it. It may be asked before the connection is served, to
+    /// turn away who may not use the service.
     ///
     /// # Errors
     ///

@@ -14,6 +14,57 @@ use crate::service::ended::Ended;
 ///
 /// [`Service`](Self::Service) is the service's own error; every other variant is the call's, and says which
 /// method was called.
+///
+/// After an error for which [`is_gone`](Self::is_gone) is true the client is of no more use, and neither are its
+/// clones: spawn or connect another. After the rest the next call may succeed.
+///
+/// # Examples
+///
+/// A child that crashes is replaced:
+///
+/// ```standalone_crate
+/// use std::{env, error::Error, process::Command};
+/// use unix_ipc::{CallError, Connection, PeerExit, SpawnError, ipc_service};
+///
+/// #[ipc_service]
+/// trait Plugin {
+///     fn run(&self, input: &str) -> Result<usize, String>;
+/// }
+///
+/// struct Fragile;
+///
+/// impl Plugin for Fragile {
+///     fn run(&self, input: &str) -> Result<usize, String> {
+///         match input {
+///             "" => Err("no input".to_owned()),
+///             "panic" => panic!("I panic"),
+///             "abort" => std::process::abort(),
+///             _ => Ok(input.len()),
+///         }
+///     }
+/// }
+///
+/// fn spawn() -> Result<PluginClient, SpawnError> {
+///     PluginClient::spawn(Command::new(env::current_exe()?))
+/// }
+///
+/// fn main() -> Result<(), Box<dyn Error>> {
+///     if let Some(connection) = Connection::inherited()? {
+///         return Ok(PluginServer::new(Fragile).serve(connection)?);
+///     }
+///     let mut plugin = spawn()?;
+///     assert_eq!(plugin.run("").unwrap_err().service().as_deref(), Some("no input"));
+///     assert!(matches!(plugin.run("panic"), Err(CallError::Panicked { message, .. }) if message == "I panic"));
+///
+///     let error = plugin.run("abort").unwrap_err();
+///     assert!(matches!(error, CallError::PeerDied { exit: PeerExit::Killed(6), .. })); // SIGABRT
+///     if error.is_gone() {
+///         plugin = spawn()?;
+///     }
+///     assert_eq!(plugin.run("hello")?, 5);
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CallError<E = Infallible> {
