@@ -25,6 +25,11 @@ use crate::sync::lock;
 ///
 /// It listens at a path. The other process calls [`Receiver::connect`](crate::Receiver::connect) with it, and
 /// receives what is sent here. One process connects: only one of the same user, or of root's.
+/// Two processes need two of these, with a clone of the same [`Sender`](crate::Sender) in each if they are to
+/// reach the same receiver.
+///
+/// How the other process learns the path is the caller's affair: as an argument of its command, for one. That it
+/// died before it connected is not seen here: [`send`](Self::send) then waits until its time is over.
 ///
 /// The file at the path goes when this is dropped.
 ///
@@ -72,7 +77,8 @@ impl<T> Bootstrapper<T> {
         Ok(Self { listening, sender: Mutex::new(None), directory: Some(directory) })
     }
 
-    /// Listens at a path where nothing is yet. The file has mode 0600.
+    /// Listens at a path where nothing is yet. The file has mode 0600. That of a process that was killed stays
+    /// behind, and has to be removed first.
     ///
     /// # Errors
     ///

@@ -13,6 +13,11 @@ use crate::codec;
 /// this one stays usable. A handle that is given away with its message is closed here once the
 /// message has left, and is still in the value that a failed send gives back.
 ///
+/// Both descriptors have one position in the file: what one process reads or writes moves the other's too.
+///
+/// Who has only a `&Handle<File>`, as the method of a service may, has its descriptor through [`AsFd`]. For a file
+/// of his own he duplicates that; a method that takes the `Handle` by value can take the file out.
+///
 /// Outside of a message, as with `serde_json`, serialising and deserialising a handle is an error.
 ///
 /// ```
@@ -24,6 +29,12 @@ use crate::codec;
 /// let peers: Handle<File> = deserialize(&bytes, descriptors)?;
 /// assert!(peers.into_inner().metadata().is_ok());
 /// assert!(handle.into_inner().metadata().is_ok());
+///
+/// fn length(lent: &Handle<File>) -> std::io::Result<u64> {
+///     use std::os::fd::AsFd;
+///     Ok(File::from(lent.as_fd().try_clone_to_owned()?).metadata()?.len())
+/// }
+/// # assert_eq!(length(&File::open("/dev/null")?.into())?, 0);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Handle<F> {
