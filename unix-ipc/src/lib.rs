@@ -126,7 +126,8 @@
 //! # Blocking, limits and trust
 //!
 //! Functions that wait say so under "Blocking". [`Limits`] bound what a message may hold and what a peer can make this process
-//! keep; a [`LimitExceeded`] has the number. No byte from a peer is believed: what breaks the protocol is a
+//! keep; a [`LimitExceeded`] has the number. The text of an error is one line, and why it came to that is its
+//! [`source`](std::error::Error::source): print both. No byte from a peer is believed: what breaks the protocol is a
 //! [`ProtocolError`]. The README says what else can be relied on, and what cannot.
 
 #[cfg(not(target_os = "linux"))]

@@ -164,7 +164,7 @@ impl<'de, T> Deserialize<'de> for Receiver<T> {
     }
 }
 
-/// The values of a [`Receiver`], one after another.
+/// The values of a [`Receiver`], one after another, from [`Receiver::iter`]; `next` waits.
 #[derive(Debug)]
 pub struct Iter<'a, T> {
     receiver: &'a Receiver<T>,
@@ -181,7 +181,7 @@ impl<T: DeserializeOwned> Iterator for Iter<'_, T> {
 
 impl<T: DeserializeOwned> FusedIterator for Iter<'_, T> {}
 
-/// The values of a [`Receiver`], one after another, with the receiver in it.
+/// The values of a [`Receiver`], one after another, with the receiver in it; `next` waits.
 #[derive(Debug)]
 pub struct IntoIter<T> {
     receiver: Receiver<T>,

@@ -9,6 +9,9 @@ use crate::codec::EncodeError;
 /// Why a value was not sent, with the value: nothing of it, no byte and no handle, has left.
 ///
 /// A raw sender is lent its bytes and descriptors, so its errors hold `()`.
+///
+/// The number of a limit, and what the system said, are not in the text but the error's
+/// [`source`](std::error::Error::source).
 #[non_exhaustive]
 pub enum SendError<T = ()> {
     /// The receiver is gone, or the reply was already given.

@@ -16,7 +16,11 @@ use crate::service::ended::Ended;
 /// method was called.
 ///
 /// After an error for which [`is_gone`](Self::is_gone) is true the client is of no more use, and neither are its
-/// clones: spawn or connect another. After the rest the next call may succeed.
+/// clones: spawn or connect another. The same may be so after [`Protocol`](Self::Protocol), as every call fails with
+/// it where the peer is another service. After the rest the next call may succeed.
+///
+/// The text names the method and what happened in a word; the number of a limit, the nonsense of a peer and what the
+/// system said are the error's [`source`](Error::source), which a report has to print too.
 ///
 /// # Examples
 ///
@@ -166,7 +170,8 @@ impl<E> CallError<E> {
         }
     }
 
-    /// Whether the peer is gone, so that no later call over the same connection can succeed.
+    /// Whether the peer is gone, so that no later call over the same connection can succeed. A timeout, a panic and a
+    /// limit are not such an end.
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::PeerDied { .. } | Self::Disconnected { .. })
     }
