@@ -11,7 +11,7 @@ use super::Link;
 use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError};
 use crate::frame::Kind;
-use crate::limits::Limits;
+use crate::limits::{KERNEL_DESCRIPTORS, Limits};
 use crate::raw_channel::{Incoming, Message, keep_spare};
 use crate::service::child::{self, Child, SpawnError, SpawnOptions};
 use crate::socket::Socket;
@@ -50,7 +50,8 @@ fn send_welcome(link: &Link, options: &SpawnOptions) -> io::Result<Option<OwnedF
         kept = Some(writing);
     }
     let body = [if kept.is_some() { WITH_LIVENESS } else { WITHOUT_LIVENESS }];
-    for _ in 0..link.limits().spare_pairs.min(link.limits().most_descriptors() / 2 - 1) {
+    // What a message of the user's may carry does not count here.
+    for _ in 0..link.limits().spare_pairs.min((KERNEL_DESCRIPTORS - 1) / 2) {
         let (one, other) = Socket::pair()?;
         riding.push(one.into_descriptor()?);
         riding.push(other.into_descriptor()?);
@@ -67,6 +68,9 @@ fn wait_for_child(link: &Link, child: &Child, deadline: Deadline) -> Result<(), 
                 return Err(SpawnError::Handshake(ProtocolError::Kind(message.kind as u8)));
             }
             Incoming::End => return Err(ended(child)),
+            Incoming::Piece if deadline.has_passed() => {
+                return Err(SpawnError::TimedOut { after: link.limits().handshake });
+            }
             Incoming::Piece => {}
             Incoming::Nothing => wait_for_news(link, child, deadline)?,
         }
