@@ -4,6 +4,7 @@ use std::io;
 use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::Shutdown;
@@ -26,6 +27,9 @@ const UNFINISHED: usize = 1;
 /// How much the peer is told of what it did wrong, which may hold names of its own.
 const MOST_REASON_BYTES: usize = 1024;
 
+/// How long a thread that waits for the peer's first packet goes without asking whether another has read it.
+const PEER_PAUSE: Duration = Duration::from_millis(20);
+
 /// One end of a connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -35,6 +39,8 @@ pub(crate) struct Link {
     inbox: Mutex<Inbox>,
     limits: Limits,
     peer: OnceLock<PeerCredentials>,
+    /// How many threads want packets to name their sender.
+    naming: Mutex<usize>,
     /// Whether the socket has been looked at: one from elsewhere may be anything.
     checked: OnceLock<()>,
     made_in: Generation,
@@ -48,6 +54,7 @@ impl Link {
             inbox: Mutex::new(Inbox::new(limits, UNFINISHED)),
             limits,
             peer: OnceLock::new(),
+            naming: Mutex::new(0),
             checked: OnceLock::new(),
             made_in: Generation::current(),
         }
@@ -158,35 +165,43 @@ impl Link {
         if self.peer.get().is_some() {
             return lock(&self.inbox).receive(&self.socket, wait);
         }
-        // Only while the first packet is read: left on, the kernel would bind the socket to a name.
-        self.socket.pass_credentials(true)?;
+        let _naming = self.name_senders()?;
         let mut inbox = lock(&self.inbox);
         let received = inbox.receive(&self.socket, wait);
         if let Some(sender) = inbox.take_sender() {
             let _ = self.peer.set(sender.into());
         }
-        drop(inbox);
-        self.socket.pass_credentials(false)?;
         received
+    }
+
+    /// Packets name their sender until this is dropped. Only while the first one is read: left on, the kernel would
+    /// bind the socket to a name.
+    fn name_senders(&self) -> io::Result<Naming<'_>> {
+        let mut threads = lock(&self.naming);
+        if *threads == 0 {
+            self.socket.pass_credentials(true)?;
+        }
+        *threads += 1;
+        Ok(Naming(self))
     }
 
     /// Who the peer is, from its first packet, which stays where it is.
     pub(crate) fn wait_for_peer(&self, deadline: Deadline) -> io::Result<PeerCredentials> {
         self.check()?;
+        let _naming = self.name_senders()?;
         loop {
             if let Some(peer) = self.peer() {
                 return Ok(peer);
             }
-            self.socket.pass_credentials(true)?;
-            let first = self.socket.peek_sender();
-            self.socket.pass_credentials(false)?;
-            if let Some(sender) = first? {
+            if let Some(sender) = self.socket.peek_sender()? {
                 let _ = self.peer.set(sender.into());
                 continue;
             }
-            if !self.wait(PollFlags::POLLIN, deadline)? {
+            if deadline.has_passed() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
+            // Another thread may take the packet, and know then who sent it, without this one being woken.
+            self.wait(PollFlags::POLLIN, Deadline::after(PEER_PAUSE).min(deadline))?;
         }
     }
 
@@ -203,5 +218,19 @@ impl Link {
     /// Waits for the socket alone: false where the time was over first.
     pub(crate) fn wait(&self, events: PollFlags, deadline: Deadline) -> io::Result<bool> {
         ready(self.socket.as_fd(), events, deadline)
+    }
+}
+
+/// A thread that wants packets to name their sender.
+struct Naming<'a>(&'a Link);
+
+impl Drop for Naming<'_> {
+    fn drop(&mut self) {
+        let mut threads = lock(&self.0.naming);
+        *threads -= 1;
+        if *threads == 0 {
+            // It fails for no socket that it was turned on for.
+            let _ = self.0.socket.pass_credentials(false);
+        }
     }
 }
