@@ -239,7 +239,8 @@ fn run<T, R>(reply: &Sender<T>, handler: impl FnOnce() -> R) -> R {
     }
 }
 
-fn message_of(payload: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(super) fn message_of(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic without a message")

@@ -1,5 +1,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, ThreadId};
@@ -9,6 +10,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::super::connection::Link;
 use super::super::hello::{Hello, Mismatch, Role};
+use super::super::message::message_of;
 use super::super::task::{Method, Task};
 use super::outbox::{Outbox, Put};
 use super::reply::Reply;
@@ -155,9 +157,17 @@ impl Session {
         codec::set_variant(&mut message.body, number);
         let path = reply.clone().map(|reply| -> Arc<dyn ReplyPath> { reply });
         let arrived = Arrived { descriptors: message.descriptors, reply: path };
-        Ok(match codec::decode::<T>(&message.body, arrived, self.link.limits()) {
-            Ok(task) => Step::Task(task),
-            Err(error) => Self::unreadable(reply, error),
+        let decode = || codec::decode::<T>(&message.body, arrived, self.link.limits());
+        Ok(match panic::catch_unwind(AssertUnwindSafe(decode)) {
+            Ok(Ok(task)) => Step::Task(task),
+            Ok(Err(error)) => Self::unreadable(reply, error),
+            // As the handler's: it is the caller's matter, and the other clients go on.
+            Err(payload) => {
+                if let Some(reply) = reply {
+                    reply.fail(Failure::Panicked(message_of(&*payload).to_owned()));
+                }
+                Step::Unreadable(DecodeError::Malformed("a call whose arguments panicked").into())
+            }
         })
     }
 
