@@ -16,6 +16,9 @@ use crate::raw_channel::{Broken, Incoming, Message};
 /// The most sockets through which the reply of one call can come.
 const MOST_REPLY_SOCKETS: usize = 64;
 
+/// The messages that one look takes at most, so that a peer that sends without end holds nobody up.
+const MESSAGES_AT_ONCE: usize = 1024;
+
 /// The right to read, until this is dropped: then it goes to exactly one thread that waits.
 #[derive(Debug)]
 pub(super) struct Reading<'a>(&'a Core);
@@ -46,9 +49,9 @@ impl Reading<'_> {
         self.0
     }
 
-    /// Reads everything that is there, without waiting, and gives each reply to its call.
+    /// Reads what is there, without waiting, and gives each reply to its call.
     pub(super) fn read_available(&self) {
-        while self.read_one() {}
+        (0..MESSAGES_AT_ONCE).take_while(|_| self.read_one()).for_each(drop);
         self.read_sockets();
         self.look_at_child();
     }
@@ -168,7 +171,7 @@ impl Reading<'_> {
         let Ok([descriptor]) = <[_; 1]>::try_from(message.descriptors) else {
             return Err(ProtocolError::DescriptorCount { declared: 1, actual });
         };
-        let socket = ReplySocket::from(descriptor);
+        let socket = ReplySocket::new(descriptor, *self.0.link.limits());
         self.0.state().calls.add_socket(message.id, socket, MOST_REPLY_SOCKETS)
     }
 

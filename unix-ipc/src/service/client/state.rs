@@ -8,6 +8,7 @@ use super::super::ended::Ended;
 use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
 use crate::deadline::Deadline;
+use crate::limits::Limits;
 use crate::raw_channel::RawReceiver;
 use crate::sync::{Turn, lock, wait_on};
 
@@ -131,14 +132,12 @@ impl State {
 pub(super) struct ReplySocket(Arc<RawReceiver>);
 
 impl ReplySocket {
+    pub(super) fn new(descriptor: OwnedFd, limits: Limits) -> Self {
+        Self(Arc::new(RawReceiver::from(descriptor).with_limits(limits)))
+    }
+
     pub(super) fn receiver(&self) -> &RawReceiver {
         &self.0
-    }
-}
-
-impl From<OwnedFd> for ReplySocket {
-    fn from(descriptor: OwnedFd) -> Self {
-        Self(Arc::new(descriptor.into()))
     }
 }
 

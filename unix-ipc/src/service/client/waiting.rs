@@ -111,7 +111,10 @@ impl Reading<'_> {
             // A reply is rarely there at once, so looking comes after waiting.
             match self.sleep(deadline) {
                 Ok(Woken::ByChild) => self.look_at_child(),
-                Ok(Woken::ByPackets) => while self.read_one() && !is_done(&self.core().state()) {},
+                // A peer that sends without end does not prolong the wait.
+                Ok(Woken::ByPackets) => {
+                    while self.read_one() && !is_done(&self.core().state()) && !deadline.has_passed() {}
+                }
                 Err(error) => self.end(Ended::Io(error.into())),
             }
             self.read_sockets();
