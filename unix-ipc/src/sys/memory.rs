@@ -72,12 +72,14 @@ pub(crate) fn sealed_len(file: BorrowedFd<'_>) -> io::Result<u64> {
 }
 
 fn checked_len(file: BorrowedFd<'_>, required: SealFlag) -> io::Result<u64> {
+    // The seals first: only memory has any, and the question asks no file system, which may be the peer's own and
+    // never answer.
+    if !seals(file)?.contains(required) {
+        return Err(refused("the memory is not sealed"));
+    }
     // Huge pages can be sealed and missing all the same: reading them is SIGBUS then.
     if fstatfs(file)?.filesystem_type() != TMPFS_MAGIC {
         return Err(refused("the file is not memory"));
-    }
-    if !seals(file)?.contains(required) {
-        return Err(refused("the memory is not sealed"));
     }
     u64::try_from(fstat(file)?.st_size).map_err(|_| refused("the memory has no length"))
 }
@@ -103,8 +105,8 @@ fn memory_file() -> io::Result<OwnedFd> {
 fn seals(file: BorrowedFd<'_>) -> io::Result<SealFlag> {
     match fcntl(file, FcntlArg::F_GET_SEALS) {
         Ok(bits) => Ok(SealFlag::from_bits_retain(bits)),
-        // A file that cannot have seals has none.
-        Err(Errno::EINVAL) => Ok(SealFlag::empty()),
+        // Nothing but memory can have seals.
+        Err(Errno::EINVAL) => Err(refused("the file is not memory")),
         Err(error) => Err(error.into()),
     }
 }
