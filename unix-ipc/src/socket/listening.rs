@@ -139,6 +139,7 @@ fn with_address<R>(path: &Path, call: impl FnOnce(&UnixAddr) -> io::Result<R>) -
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     let directory = OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
     let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
