@@ -19,7 +19,8 @@ pub(super) fn run<S: Sync, T: Task>(
     let waiting = Mutex::new(());
     let next = || {
         let _turn = lock(&waiting);
-        clients.next_task::<T>()
+        // What one thread cannot go on from ends the serving, not that thread alone.
+        clients.next_task::<T>().inspect_err(|_| clients.stop())
     };
     let work = || -> Result<(), ServeError> {
         while let Some(task) = next()? {
@@ -30,6 +31,8 @@ pub(super) fn run<S: Sync, T: Task>(
     };
     thread::scope(|scope| {
         let mut others = Vec::new();
+        // Nobody waits for a call until all are there: a thread that waits would not hear of the stop.
+        let starting = lock(&waiting);
         for number in 1..workers {
             let name = format!("{} worker {number}", T::SERVICE);
             match thread::Builder::new().name(name).spawn_scoped(scope, work) {
@@ -40,6 +43,7 @@ pub(super) fn run<S: Sync, T: Task>(
                 }
             }
         }
+        drop(starting);
         let mut result = work();
         for other in others {
             if let Ok(ended) = other.join() {
