@@ -18,7 +18,7 @@ use crate::sync::lock;
 /// The listener's number in the epoll instance; clients have the ones behind it.
 const LISTENER: u64 = 0;
 
-/// How long a listener is left alone when the table of descriptors is full: nothing says when there is room.
+/// How long a listener is left alone when there is no room for a client: nothing says when there is room.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The clients of one server, and the listener where more can come.
@@ -126,15 +126,15 @@ impl<'l> Clients<'l> {
 
     fn accept<T: Task>(&self) -> Result<(), ServeError> {
         let Some(listener) = self.listener else { return Ok(()) };
-        match listener.try_accept() {
-            Ok(Some(link)) => Ok(self.add::<T>(Arc::new(link))?),
-            Ok(None) => Ok(()),
+        let accepted = listener.try_accept();
+        match accepted.and_then(|link| link.map_or(Ok(()), |link| self.add::<T>(Arc::new(link)))) {
+            Ok(()) => Ok(()),
             Err(_) if listener.is_closed() => {
                 self.stop();
                 self.hang_up_all();
                 Ok(())
             }
-            Err(error) if is_out_of_descriptors(&error) => Ok(self.pause_listening(listener)?),
+            Err(error) if is_out_of_room(&error) => Ok(self.pause_listening(listener)?),
             Err(error) => Err(error.into()),
         }
     }
@@ -204,6 +204,8 @@ impl<'l> Clients<'l> {
     }
 }
 
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE))
+/// Whether the system has no room for one more client now: descriptors, memory, or epoll's own limit (`ENOSPC`).
+fn is_out_of_room(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS | Errno::ENOSPC))
 }
