@@ -7,12 +7,13 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Deserializer, Serialize};
 use unix_ipc::{
     CallError, Connection, LimitExceeded, Limits, Listener, Sender, SpawnOptions, channel, ipc_service,
     test_command,
 };
-use util::{Watchdog, wait_until};
+use util::{Watchdog, alone, wait_until};
 
 /// Far above what it takes for a thread to fall asleep.
 const SOON: Duration = Duration::from_secs(30);
@@ -71,7 +72,7 @@ fn a_connection_without_descriptors_can_be_spawned() {
 
 /// Whether a thread of this process waits for something (proc(5)).
 fn sleeps(thread: &str) -> bool {
-    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let tasks = fs::read_dir("/proc/self/task").expect("proc is there").flatten();
     let mut stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
     stats.any(|stat| stat.contains(&format!("({thread}) S ")))
 }
@@ -155,4 +156,22 @@ fn a_forwarded_reply_keeps_to_the_callers_limits() {
 fn p43_a_name_that_is_too_long_is_named_wherever_it_stands() {
     let error = Listener::bind("n".repeat(200)).unwrap_err();
     assert!(error.to_string().contains("200 bytes"), "{error}");
+}
+
+#[test]
+fn more_workers_than_there_is_memory_for_are_an_error_and_no_hang() {
+    if !alone() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let directory = tempfile::tempdir().unwrap();
+    let listener = Listener::bind(directory.path().join("plain")).unwrap();
+    // Room for the stacks of some, of two megabytes each.
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    setrlimit(Resource::RLIMIT_AS, pages * 4096 + (100 << 20), hard).unwrap();
+    let result = PlainServer::new(Server).workers(1000).listen(&listener);
+    setrlimit(Resource::RLIMIT_AS, hard, hard).unwrap();
+    assert!(matches!(result, Err(unix_ipc::ServeError::Io(_))), "{result:?}");
 }
