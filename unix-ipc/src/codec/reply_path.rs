@@ -33,7 +33,7 @@ pub(crate) trait ReplyPath: Send + Sync + std::fmt::Debug {
 pub(crate) enum Failure {
     /// The reply sender was dropped.
     Dropped,
-    /// The handler panicked with this message.
+    /// The handler, or an argument while it was decoded, panicked with this message.
     Panicked(String),
     /// The call, or its reply, exceeded a limit of the server.
     Refused(LimitExceeded),
