@@ -175,3 +175,12 @@ fn more_workers_than_there_is_memory_for_are_an_error_and_no_hang() {
     setrlimit(Resource::RLIMIT_AS, hard, hard).unwrap();
     assert!(matches!(result, Err(unix_ipc::ServeError::Io(_))), "{result:?}");
 }
+
+#[test]
+fn a_peer_that_hangs_up_without_a_word_is_nobody_at_once() {
+    let _watchdog = Watchdog::after(SOON);
+    let (ours, theirs) = Connection::pair().unwrap();
+    drop(theirs);
+    let error = ours.peer_credentials().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+}

@@ -103,11 +103,13 @@ impl Socket {
         }
     }
 
-    /// Who sent the next packet, which stays in the queue: `None` where none is there.
+    /// Who sent the next packet, which stays in the queue: `None` where none is there, `UnexpectedEof` where none comes
+    /// any more. The socket has to ask for names.
     #[cfg(feature = "macros")]
     pub(crate) fn peek_sender(&self) -> io::Result<Option<Credentials>> {
         match receive::peek(self.as_fd()) {
-            Ok(peeked) => Ok(peeked.sender),
+            // A packet has a sender, so this is the end.
+            Ok(peeked) => peeked.sender.map(Some).ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }

@@ -153,7 +153,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// `TimedOut` where the peer has sent nothing within [`Limits::handshake`].
+    /// `TimedOut` where the peer has sent nothing within [`Limits::handshake`], `UnexpectedEof` where it hung up before
+    /// it did.
     ///
     /// # Blocking
     ///
