@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::task::Method;
 use crate::codec::{self, Arrived, Encoder};
-use crate::error::ProtocolError;
+use crate::error::{LimitExceeded, ProtocolError};
 use crate::limits::Limits;
 
 /// The version of the protocol, raised when a peer of an older one could misread a packet.
@@ -12,6 +12,9 @@ pub(crate) const VERSION: u32 = 1;
 
 /// The bytes an introduction begins with, so that no other program's first packet is taken for one.
 const MAGIC: [u8; 8] = *b"unix-ipc";
+
+/// The longest introduction, in bytes: thousands of methods fit, and no more memory than that goes to a stranger's.
+const MOST_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Role {
@@ -54,6 +57,10 @@ impl Hello {
 
     /// Reads the other end's introduction. The version is looked at before anything that depends on it.
     pub(crate) fn decode(body: &[u8], limits: &Limits) -> Result<Self, ProtocolError> {
+        if body.len() > MOST_BYTES {
+            let (actual, limit) = (body.len() as u64, MOST_BYTES as u64);
+            return Err(ProtocolError::Body(LimitExceeded::MessageBytes { actual, limit }.to_string()));
+        }
         let Some((magic, rest)) = body.split_first_chunk::<8>() else {
             return Err(ProtocolError::Order("an introduction without its first bytes"));
         };
@@ -160,6 +167,17 @@ mod tests {
         for length in 0..body.len() {
             assert!(Hello::decode(&body[..length], &Limits::default()).is_err(), "{length} bytes");
         }
+    }
+
+    #[test]
+    fn p32_an_introduction_above_a_mebibyte_is_refused_before_it_is_read() {
+        let mut body = hello(Role::Client, &[ADD]).encode();
+        body.resize(MOST_BYTES + 1, 0);
+        let refused = Hello::decode(&body, &Limits::default()).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "a body that does not decode: the message has 1048577 bytes, the limit is 1048576"
+        );
     }
 
     #[test]

@@ -51,9 +51,14 @@ impl Reading<'_> {
 
     /// Reads what is there, without waiting, and gives each reply to its call.
     pub(super) fn read_available(&self) {
-        (0..MESSAGES_AT_ONCE).take_while(|_| self.read_one()).for_each(drop);
+        self.read_some();
         self.read_sockets();
         self.look_at_child();
+    }
+
+    /// Reads what is there of the connection, but for a peer that sends without end.
+    fn read_some(&self) {
+        (0..MESSAGES_AT_ONCE).take_while(|_| self.read_one()).for_each(drop);
     }
 
     /// Reads one message of the connection: false where there is none now, or none any more.
@@ -90,12 +95,12 @@ impl Reading<'_> {
     }
 
     /// If the child has ended nothing more will come, whoever still holds its socket: once everything it sent
-    /// is read, the connection is over.
+    /// is read, the connection is over. (A process that the child left behind may send on with its socket.)
     pub(super) fn look_at_child(&self) {
         let Some(exit) = self.0.link.peer_child().and_then(|child| child.exit(Duration::ZERO)) else {
             return;
         };
-        while self.read_one() {}
+        self.read_some();
         self.end(Ended::PeerDied(exit));
     }
 
