@@ -82,7 +82,7 @@ fn a_spawn_error_keeps_its_kind() {
     assert_eq!(timed_out.to_string(), "the child did not introduce itself within 2s");
     assert_eq!(io::Error::from(timed_out).kind(), io::ErrorKind::TimedOut);
     let exited = SpawnError::Exited(PeerExit::Killed(11));
-    assert_eq!(exited.to_string(), "the child killed by signal 11 (SIGSEGV) before it introduced itself");
+    assert_eq!(exited.to_string(), "the child was killed by signal 11 (SIGSEGV) before it introduced itself");
     assert_eq!(io::Error::from(exited).kind(), io::ErrorKind::UnexpectedEof);
 }
 
