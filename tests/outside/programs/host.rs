@@ -10,6 +10,7 @@ use std::thread;
 
 use unix_ipc::{Connection, Listener, SendError, channel, ipc_service, raw_channel};
 
+// SAFETY: the C library has these functions with these arguments (signal(2), fork(2), waitpid(2), _exit(2)).
 unsafe extern "C" {
     fn signal(number: i32, action: usize) -> usize;
     fn fork() -> i32;
