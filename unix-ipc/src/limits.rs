@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::error::LimitExceeded;
+
 /// What one channel or connection may hold, carry and wait for.
 ///
 /// The sender is refused before it writes, the receiver before it allocates; each refusal is a
@@ -48,6 +50,19 @@ impl Limits {
     /// The descriptor limit under the kernel's.
     pub(crate) fn most_descriptors(&self) -> usize {
         self.descriptors.min(KERNEL_DESCRIPTORS)
+    }
+
+    /// Refuses a message that is too long, or that carries too many descriptors.
+    pub(crate) fn check(&self, bytes: u64, descriptors: usize) -> Result<(), LimitExceeded> {
+        self.check_bytes(bytes)?;
+        let (actual, limit) = (descriptors as u64, self.most_descriptors() as u64);
+        if actual > limit { Err(LimitExceeded::Descriptors { actual, limit }) } else { Ok(()) }
+    }
+
+    /// Refuses a message that is too long.
+    pub(crate) fn check_bytes(&self, actual: u64) -> Result<(), LimitExceeded> {
+        let limit = self.longest_message();
+        if actual > limit { Err(LimitExceeded::MessageBytes { actual, limit }) } else { Ok(()) }
     }
 }
 

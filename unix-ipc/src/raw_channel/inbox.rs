@@ -161,11 +161,8 @@ impl Inbox {
     }
 
     fn whole(&self, header: &Header, body: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<Incoming, Broken> {
-        self.check_bytes(header, body.len() as u64)?;
-        let (actual, limit) = (descriptors.len() as u64, self.limits.most_descriptors() as u64);
-        if actual > limit {
-            return Err(Broken::about(header, LimitExceeded::Descriptors { actual, limit }));
-        }
+        let allowed = self.limits.check(body.len() as u64, descriptors.len());
+        allowed.map_err(|limit| Broken::about(header, limit))?;
         Ok(Incoming::Message(Message { kind: header.kind, id: header.id, body, descriptors }))
     }
 
@@ -262,11 +259,7 @@ impl Inbox {
     }
 
     fn check_bytes(&self, header: &Header, actual: u64) -> Result<(), Broken> {
-        let limit = self.limits.longest_message();
-        if actual <= limit {
-            return Ok(());
-        }
-        Err(Broken::about(header, LimitExceeded::MessageBytes { actual, limit }))
+        self.limits.check_bytes(actual).map_err(|limit| Broken::about(header, limit))
     }
 }
 

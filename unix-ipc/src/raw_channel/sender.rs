@@ -8,7 +8,7 @@ use nix::poll::PollFlags;
 
 use super::outgoing::{self, Outgoing, Progress, refusal};
 use crate::deadline::Deadline;
-use crate::error::{LimitExceeded, SendError};
+use crate::error::SendError;
 use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::socket::{self, Socket};
@@ -95,12 +95,8 @@ impl RawSender {
     }
 
     fn check(&self, bytes: &[u8], descriptors: usize) -> Result<(), SendError> {
-        let (actual, limit) = (bytes.len() as u64, self.limits.longest_message());
-        if actual > limit {
-            let source = LimitExceeded::MessageBytes { actual, limit };
-            return Err(SendError::Refused { value: (), source });
-        }
-        check_descriptors(descriptors, self.limits.most_descriptors())
+        let allowed = self.limits.check(bytes.len() as u64, descriptors);
+        allowed.map_err(|source| SendError::Refused { value: (), source })
     }
 
     fn wait_for_room(&self, deadline: Deadline) -> Result<(), SendError> {
@@ -125,14 +121,6 @@ impl RawSender {
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
-}
-
-fn check_descriptors(actual: usize, limit: usize) -> Result<(), SendError> {
-    if actual <= limit {
-        return Ok(());
-    }
-    let source = LimitExceeded::Descriptors { actual: actual as u64, limit: limit as u64 };
-    Err(SendError::Refused { value: (), source })
 }
 
 fn send_error(error: io::Error) -> SendError {

@@ -14,7 +14,6 @@ use super::super::task::Method;
 use super::state::{Core, State};
 use crate::codec::Attachments;
 use crate::deadline::Deadline;
-use crate::error::LimitExceeded;
 use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Progress, refusal};
 use crate::socket;
@@ -93,7 +92,7 @@ impl Core {
         let Encoded { method, body, mut attachments, .. } = call;
         let method = method.name();
         let descriptors = attachments.open().map_err(|source| CallError::Io { method, source })?;
-        match self.send_message(kind, id, &body, &descriptors, patience.deadline) {
+        match self.send(Outgoing::new(kind, id, 0), &body, &descriptors, patience.deadline) {
             Ok(()) => {
                 attachments.accepted();
                 Ok(())
@@ -106,15 +105,8 @@ impl Core {
     fn check(&self, call: &Encoded) -> Result<(), CallError> {
         let method = call.method.name();
         self.link.check().map_err(|source| CallError::Io { method, source })?;
-        let limits = self.link.limits();
-        let (actual, limit) = (call.body.len() as u64, limits.longest_message());
-        if actual > limit {
-            return Err(CallError::Refused { method, source: LimitExceeded::MessageBytes { actual, limit } });
-        }
-        let (actual, limit) = (call.attachments.len() as u64, limits.most_descriptors() as u64);
-        if actual > limit {
-            return Err(CallError::Refused { method, source: LimitExceeded::Descriptors { actual, limit } });
-        }
+        let allowed = self.link.limits().check(call.body.len() as u64, call.attachments.len());
+        allowed.map_err(|source| CallError::Refused { method, source })?;
         let state = self.state();
         let missing = |number: u32| state.peer.as_ref()?.missing.get(usize::try_from(number).ok()?)?.clone();
         match missing(call.number) {
@@ -151,17 +143,6 @@ impl Core {
         self.send(Outgoing::new(Kind::Hello, 0, 0).named(), &hello, &nothing, deadline)?;
         self.state().introduced = true;
         Ok(())
-    }
-
-    fn send_message<D: AsFd>(
-        &self,
-        kind: Kind,
-        id: u64,
-        body: &[u8],
-        descriptors: &[D],
-        deadline: Deadline,
-    ) -> Result<(), SendFailure> {
-        self.send(Outgoing::new(kind, id, 0), body, descriptors, deadline)
     }
 
     fn send<D: AsFd>(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::session::{Session, encode_failure};
 use crate::codec::{Attachment, Attachments, Failure, ReplyPath};
-use crate::error::{LimitExceeded, SendError};
+use crate::error::SendError;
 use crate::frame::Kind;
 use crate::raw_channel::{self, RawReceiver, RawSender};
 
@@ -29,22 +29,9 @@ impl Reply {
         if self.answered.swap(true, Ordering::SeqCst) { Err(SendError::Disconnected(())) } else { Ok(()) }
     }
 
-    fn check(&self, body: &[u8], descriptors: usize) -> Result<(), SendError> {
-        let limits = self.session.link().limits();
-        let refuse = |source| Err(SendError::Refused { value: (), source });
-        let (actual, limit) = (body.len() as u64, limits.longest_message());
-        if actual > limit {
-            return refuse(LimitExceeded::MessageBytes { actual, limit });
-        }
-        let (actual, limit) = (descriptors as u64, limits.most_descriptors() as u64);
-        if actual > limit {
-            return refuse(LimitExceeded::Descriptors { actual, limit });
-        }
-        Ok(())
-    }
-
     fn answer(&self, body: Vec<u8>, attachments: &mut Attachments, wait: bool) -> Result<(), SendError> {
-        self.check(&body, attachments.len())?;
+        let allowed = self.session.link().limits().check(body.len() as u64, attachments.len());
+        allowed.map_err(|source| SendError::Refused { value: (), source })?;
         let descriptors = attachments.open().map_err(|source| SendError::Io { value: (), source })?;
         if wait {
             self.session.put(Kind::Reply, self.id, body, descriptors)
