@@ -27,6 +27,12 @@ impl Deadline {
         self.left() == Some(Duration::ZERO)
     }
 
+    /// Whether more time is left than this.
+    #[cfg(feature = "macros")]
+    pub(crate) fn is_beyond(self, time: Duration) -> bool {
+        self.left().is_none_or(|left| left > time)
+    }
+
     /// Whichever comes first.
     #[cfg(feature = "macros")]
     pub(crate) fn min(self, other: Self) -> Self {

@@ -43,6 +43,7 @@ pub(crate) enum Kind {
 impl TryFrom<u8> for Kind {
     type Error = ProtocolError;
 
+    #[inline]
     fn try_from(byte: u8) -> Result<Self, ProtocolError> {
         Ok(match byte {
             1 => Self::Value,
@@ -75,6 +76,7 @@ pub(crate) enum Form {
 impl TryFrom<u8> for Form {
     type Error = ProtocolError;
 
+    #[inline]
     fn try_from(byte: u8) -> Result<Self, ProtocolError> {
         match byte {
             0 => Ok(Self::Whole),
@@ -99,6 +101,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    #[inline]
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let [d0, d1] = self.descriptors.to_le_bytes();
         let [l0, l1, l2, l3] = self.length.to_le_bytes();
@@ -108,6 +111,7 @@ impl Header {
     }
 
     /// The header and the bytes behind it, which are as many as it says.
+    #[inline]
     pub(crate) fn decode(packet: &[u8]) -> Result<(Self, &[u8]), ProtocolError> {
         if packet.is_empty() {
             return Err(ProtocolError::EmptyPacket);
@@ -142,6 +146,7 @@ pub(crate) struct Fragment {
 }
 
 impl Fragment {
+    #[inline]
     pub(crate) fn encode(&self) -> [u8; FRAGMENT_BYTES] {
         let [s0, s1, s2, s3, s4, s5, s6, s7] = self.stream.to_le_bytes();
         let [o0, o1, o2, o3] = self.offset.to_le_bytes();
@@ -155,6 +160,7 @@ impl Fragment {
     }
 
     /// The fragment's place and its bytes: at least one, and none behind the end of the message.
+    #[inline]
     pub(crate) fn decode(body: &[u8]) -> Result<(Self, &[u8]), ProtocolError> {
         let Some((place, piece)) = body.split_first_chunk::<FRAGMENT_BYTES>() else {
             return Err(ProtocolError::ShortHeader { actual: body.len(), expected: FRAGMENT_BYTES });

@@ -1,11 +1,24 @@
+#[cfg(feature = "macros")]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::deadline::Deadline;
+
+/// A number that no other thread of this process ever has; never 0.
+#[cfg(feature = "macros")]
+pub(crate) fn this_thread() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static NUMBER: u64 = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    }
+    NUMBER.with(|number| *number)
+}
 
 /// Locks without asking whether a panic once happened under the lock.
 ///
 /// What our locks guard is whole after each statement, and a panic in user code must not take the
 /// channel's other users down.
+#[inline]
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! A method of the client: one that waits for the reply, and one that does not.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
 use super::task::local;
@@ -11,10 +11,10 @@ use crate::model::{Argument, Method, Parts, Passing, Reply, Service, Unsized};
 
 /// ```text
 /// Output:  pub fn add(&self, a: i64, b: i64) -> Result<i64, CallError> {
-///              let call = Client::call(&self.inner, Number::Add as u32);
-///              let call = <i64 as Message>::argument(&a, call);
-///              let call = <i64 as Message>::argument(&b, call);
-///              Pending::wait(<i64 as Message>::begin(call)?)
+///              let mut call = Client::call(&self.inner, Number::Add as u32);
+///              <i64 as Message>::argument(&a, &mut call);
+///              <i64 as Message>::argument(&b, &mut call);
+///              <i64 as Message>::wait(&mut call)
 ///          }
 /// ```
 pub(super) fn waiting(service: &Service, method: &Method) -> TokenStream {
@@ -24,11 +24,8 @@ pub(super) fn waiting(service: &Service, method: &Method) -> TokenStream {
     let (value, error) = outcome(service, method);
     let call = call(service, method);
     let body = match &method.reply {
-        None => quote!(#library::__private::Call::send(#call)),
-        Some(reply) => {
-            let begin = begin(service, reply, &call);
-            quote!(#library::Pending::wait(#begin?))
-        }
+        None => quote!(#library::__private::Call::send(&mut #call)),
+        Some(reply) => on_reply(service, reply, "wait", &call),
     };
     quote! {
         #docs
@@ -49,7 +46,7 @@ pub(super) fn beginning(service: &Service, method: &Method) -> Option<TokenStrea
         (value, Some(own)) => quote!(#library::Pending<#value, #own>),
         (value, None) => quote!(#library::Pending<#value>),
     };
-    let body = begin(service, reply, &call(service, method));
+    let body = on_reply(service, reply, "begin", &call(service, method));
     Some(quote! {
         #docs
         #head -> ::core::result::Result<#pending, #error> { #body }
@@ -57,7 +54,7 @@ pub(super) fn beginning(service: &Service, method: &Method) -> Option<TokenStrea
 }
 
 /// Attributes, name and arguments.
-fn head(service: &Service, method: &Method, name: &proc_macro2::Ident) -> TokenStream {
+fn head(service: &Service, method: &Method, name: &Ident) -> TokenStream {
     let visibility = &service.visibility;
     let (cfgs, deprecated) = (&method.forwarded.cfgs, &method.forwarded.deprecated);
     let arguments = method.arguments.iter().map(|argument| {
@@ -96,35 +93,36 @@ fn value_and_error(service: &Service, reply: &Reply) -> (TokenStream, Option<Tok
     }
 }
 
-/// `<i64 as Message>::begin(call)`
-fn begin(service: &Service, reply: &Reply, call: &TokenStream) -> TokenStream {
+/// `<i64 as Message>::wait(&mut call)`
+fn on_reply(service: &Service, reply: &Reply, function: &str, call: &TokenStream) -> TokenStream {
     let (library, written) = (&service.library, reply.written());
     let span = written.span();
-    let begin = match reply {
-        Reply::Value(_) => quote_spanned!(span=> <#written as #library::__private::Message>::begin),
-        Reply::Result { .. } => quote_spanned!(span=> <#written as #library::__private::Returned<_>>::begin),
+    let function = Ident::new(function, span);
+    let function = match reply {
+        Reply::Value(_) => quote_spanned!(span=> <#written as #library::__private::Message>::#function),
+        Reply::Result { .. } => {
+            quote_spanned!(span=> <#written as #library::__private::Returned<_>>::#function)
+        }
     };
-    quote!(#begin(#call))
+    quote!(#function(&mut #call))
 }
 
-/// The call with its arguments: a block, because each argument takes the call and gives it back.
+/// The call with its arguments: a block, because they are put into it one after another.
 fn call(service: &Service, method: &Method) -> TokenStream {
     let (library, number, call) = (&service.library, number::of(method), local("call"));
-    let start = if method.reply.is_none() { quote!(oneway) } else { quote!(call) };
-    let arguments = method.arguments.iter().map(|argument| {
-        let encode = encode(service, argument);
-        quote!(let #call = #encode;)
-    });
+    let mutable = (!method.arguments.is_empty()).then(|| quote!(mut));
+    let arguments = method.arguments.iter().map(|argument| encode(service, argument));
     quote!({
-        let #call = #library::__private::Client::#start(&self.inner, #number);
-        #(#arguments)*
+        let #mutable #call = #library::__private::Client::call(&self.inner, #number);
+        #(#arguments;)*
         #call
     })
 }
 
-/// The call with one argument more.
+/// Puts one argument more into the call.
 fn encode(service: &Service, argument: &Argument) -> TokenStream {
     let (library, name, call) = (&service.library, &argument.name, local("call"));
+    let call = quote!(&mut #call);
     let as_message = types::message(&argument.passing).map(|ty| types::as_message(service, ty));
     let on_call = quote!(#library::__private::Call);
     match &argument.passing {

@@ -23,32 +23,44 @@ fn arguments_are_held_taken_and_lent() {
     let lent = "&__argument_x";
     let option = "::core::option::Option";
     let as_deref = "::core::option::Option::as_deref(&__argument_x)";
-    assert_passed("u8", "u8", "u8", "Message>::argument(&x,__call", "__argument_x");
-    assert_passed("&'a my::T<u8>", "my::T<u8>", "&my::T<u8>", "Message>::argument(x,__call", lent);
+    assert_passed("u8", "u8", "u8", "Message>::argument(&x,&mut__call", "__argument_x");
+    assert_passed("&'a my::T<u8>", "my::T<u8>", "&my::T<u8>", "Message>::argument(x,&mut__call", lent);
     let taken = "&::core::primitive::str";
-    assert_passed("&'a str", "::std::string::String", taken, &format!("{call}::str_argument(__call,x"), lent);
+    assert_passed(
+        "&'a str",
+        "::std::string::String",
+        taken,
+        &format!("{call}::str_argument(&mut__call,x"),
+        lent,
+    );
     let taken = "&::std::path::Path";
     assert_passed(
         "&std::path::Path",
         "::std::path::PathBuf",
         taken,
-        &format!("{call}::path_argument(__call,x"),
+        &format!("{call}::path_argument(&mut__call,x"),
         lent,
     );
     assert_passed(
         "&'a [T]",
         "::std::vec::Vec<T>",
         "&[T]",
-        "<Tas::unix_ipc::__private::Message>::slice_argument(x,__call",
+        "<Tas::unix_ipc::__private::Message>::slice_argument(x,&mut__call",
         lent,
     );
     let (held, taken) =
         (format!("{option}<::std::string::String>"), format!("{option}<&::core::primitive::str>"));
-    assert_passed("Option<&str>", &held, &taken, "optional_str_argument(__call,x", as_deref);
+    assert_passed("Option<&str>", &held, &taken, "optional_str_argument(&mut__call,x", as_deref);
     let (held, taken) = (format!("{option}<::std::path::PathBuf>"), format!("{option}<&::std::path::Path>"));
-    assert_passed("Option<&Path>", &held, &taken, "optional_path_argument(__call,x", as_deref);
+    assert_passed("Option<&Path>", &held, &taken, "optional_path_argument(&mut__call,x", as_deref);
     let (held, taken) = (format!("{option}<::std::vec::Vec<T>>"), format!("{option}<&[T]>"));
-    assert_passed("Option<&'a [T]>", &held, &taken, "Message>::optional_slice_argument(x,__call", as_deref);
+    assert_passed(
+        "Option<&'a [T]>",
+        &held,
+        &taken,
+        "Message>::optional_slice_argument(x,&mut__call",
+        as_deref,
+    );
 }
 
 #[test]
@@ -57,7 +69,7 @@ fn a_path_of_another_module_is_the_users_own() {
         "&geometry::Path",
         "geometry::Path",
         "&geometry::Path",
-        "Message>::argument(x,__call",
+        "Message>::argument(x,&mut__call",
         "&__argument_x",
     );
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::codec::{self, Attachments, EncodeError, Encoder, REPLY_PLACE, ReplyPath};
+use crate::codec::{self, EncodeError, Encoder, REPLY_PLACE, ReplyPath};
 use crate::deadline::Deadline;
 use crate::error::SendError;
 use crate::raw_channel::RawSender;
@@ -73,17 +73,13 @@ impl<T: Serialize> Sender<T> {
     }
 
     fn transmit(&self, value: T, room: Room) -> Result<(), SendError<T>> {
-        match encode(&value).and_then(|(bytes, attachments)| self.end.transmit(bytes, attachments, room)) {
+        let mut message = Encoder::new();
+        let put = message.put(&value).map_err(SendError::from);
+        match put.and_then(|()| self.end.transmit(&mut message, room)) {
             Ok(()) => Ok(()),
             Err(error) => Err(error.map(|()| value)),
         }
     }
-}
-
-fn encode(value: &impl Serialize) -> Result<(Vec<u8>, Attachments), SendError> {
-    let mut encoder = Encoder::new();
-    encoder.put(value)?;
-    Ok(encoder.finish())
 }
 
 impl From<EncodeError> for SendError {
@@ -93,17 +89,19 @@ impl From<EncodeError> for SendError {
 }
 
 impl End {
-    fn transmit(&self, bytes: Vec<u8>, mut attachments: Attachments, room: Room) -> Result<(), SendError> {
+    #[inline]
+    fn transmit(&self, message: &mut Encoder, room: Room) -> Result<(), SendError> {
         let raw = match self {
             Self::Socket(raw) => raw,
-            Self::Reply(path) => return path.send(bytes, attachments, matches!(room, Room::Until(_))),
+            Self::Reply(path) => return path.send(message, matches!(room, Room::Until(_))),
         };
-        let descriptors = attachments.open().map_err(|source| SendError::Io { value: (), source })?;
+        let descriptors = message.attachments().open();
+        let descriptors = descriptors.map_err(|source| SendError::Io { value: (), source })?;
         match room {
-            Room::Until(deadline) => raw.send_all(&bytes, &descriptors, deadline)?,
-            Room::Now => raw.try_send_all(&bytes, &descriptors)?,
+            Room::Until(deadline) => raw.send_all(message.bytes(), &descriptors, deadline)?,
+            Room::Now => raw.try_send_all(message.bytes(), &descriptors)?,
         }
-        attachments.accepted();
+        message.attachments().accepted();
         Ok(())
     }
 }

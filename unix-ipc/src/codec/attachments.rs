@@ -28,18 +28,28 @@ enum Item {
 }
 
 impl Attachments {
+    pub(super) const fn new() -> Self {
+        Self { items: Vec::new() }
+    }
+
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }
 
     /// The descriptors to send. Nothing has left before [`accepted`](Self::accepted).
+    #[inline]
     pub(crate) fn open(&mut self) -> io::Result<Vec<Arc<OwnedFd>>> {
+        if self.items.is_empty() {
+            return Ok(Vec::new());
+        }
         self.items.iter_mut().map(Item::open).collect()
     }
 
     /// The kernel has taken the message.
-    pub(crate) fn accepted(self) {
-        for item in self.items {
+    #[inline]
+    pub(crate) fn accepted(&mut self) {
+        for item in self.items.drain(..) {
             if let Item::Later(attachment) = item {
                 attachment.accepted();
             }
@@ -81,6 +91,7 @@ impl Attachments {
 }
 
 impl Item {
+    #[inline]
     fn open(&mut self) -> io::Result<Arc<OwnedFd>> {
         match self {
             Self::Open(descriptor) => Ok(Arc::clone(descriptor)),

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 
@@ -6,14 +7,22 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use super::deserializer::Input;
 use super::serializer::Output;
-use super::table::Scope;
+use super::table::{Decoding, Encoding};
 use super::{Arrived, Attachments, DecodeError, EncodeError};
 use crate::Limits;
 
 /// Room for a small message, so that most are one allocation.
 const USUAL_BYTES: usize = 128;
 
-/// The bytes and the attachments of one message.
+/// The most room that a thread keeps for its next message.
+const MOST_SPARE_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// The room of a message that was sent, for the next one.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The bytes and the attachments of one message on its way out.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     bytes: Vec<u8>,
@@ -21,16 +30,20 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
+    #[inline]
     pub(crate) fn new() -> Self {
-        Self { bytes: Vec::with_capacity(USUAL_BYTES), attachments: Attachments::default() }
+        let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
+        bytes.reserve(USUAL_BYTES);
+        Self { bytes, attachments: Attachments::default() }
     }
 
     /// Appends a value. Values put one after another are the bytes of a tuple of them.
     ///
     /// After an error the message is as it was before.
+    #[inline]
     pub(crate) fn put<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         let (bytes, attached) = (self.bytes.len(), self.attachments.len());
-        let scope = Scope::encoding(std::mem::take(&mut self.attachments));
+        let scope = Encoding::of(std::mem::take(&mut self.attachments));
         let result = value.serialize(Output::new(&mut self.bytes));
         self.attachments = scope.attached();
         if result.is_err() {
@@ -42,12 +55,42 @@ impl Encoder {
 
     /// Appends a number that the library itself puts beside the user's values.
     #[cfg(feature = "macros")]
+    #[inline]
     pub(crate) fn put_number(&mut self, number: u32) {
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
-    pub(crate) fn finish(self) -> (Vec<u8>, Attachments) {
-        (self.bytes, self.attachments)
+    /// What was put so far.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes, for a message that has to wait.
+    #[cfg(feature = "macros")]
+    pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    #[inline]
+    pub(crate) fn attachments(&mut self) -> &mut Attachments {
+        &mut self.attachments
+    }
+
+    pub(crate) fn finish(mut self) -> (Vec<u8>, Attachments) {
+        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.attachments))
+    }
+}
+
+impl Drop for Encoder {
+    #[inline]
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if bytes.capacity() <= MOST_SPARE_BYTES {
+            bytes.clear();
+            // The thread's own is gone while the thread ends.
+            let _ = SPARE.try_with(|spare| spare.set(bytes));
+        }
     }
 }
 
@@ -63,6 +106,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
 /// Decodes a message that is one value of what a seed makes.
 ///
 /// All of the bytes and all of the descriptors have to be part of it. What was not taken is closed.
+#[inline]
 pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
     bytes: &'de [u8],
     arrived: Arrived,
@@ -70,7 +114,7 @@ pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
     seed: S,
 ) -> Result<S::Value, DecodeError> {
     let mut input = Input::new(bytes, limits);
-    let scope = Scope::decoding(arrived, limits);
+    let scope = Decoding::of(arrived, limits);
     let value = seed.deserialize(&mut input);
     let (surplus, refusal) = scope.taken();
     match (value, refusal) {

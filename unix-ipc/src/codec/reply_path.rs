@@ -3,7 +3,7 @@ use std::sync::Arc;
 #[cfg(feature = "macros")]
 use serde::{Deserialize, Serialize};
 
-use super::{Attachment, Attachments};
+use super::{Attachment, Encoder};
 #[cfg(feature = "macros")]
 use crate::error::LimitExceeded;
 use crate::error::SendError;
@@ -17,7 +17,7 @@ pub(crate) const REPLY_PLACE: u32 = u32::MAX;
 pub(crate) trait ReplyPath: Send + Sync + std::fmt::Debug {
     /// Answers the call with an encoded value; only the first answer counts. `wait` is whether a thread
     /// that does not serve the connection waits for room.
-    fn send(&self, body: Vec<u8>, attachments: Attachments, wait: bool) -> Result<(), SendError>;
+    fn send(&self, answer: &mut Encoder, wait: bool) -> Result<(), SendError>;
 
     /// Says why the call has no answer, unless it has one.
     #[cfg(feature = "macros")]

@@ -2,12 +2,12 @@
 //!
 //! Serde passes a value's `Serialize` and `Deserialize` no context, so the table is state of the
 //! thread, and this is the only file that touches it. Each message has a table of its own for
-//! exactly as long as a value of it is visited. A [`Scope`] puts it in place and keeps the one that was
+//! exactly as long as a value of it is visited. A scope puts it in place and keeps the one that was
 //! there, so the scopes on the program's stack are the stack of tables: a `Serialize` may itself
 //! send, and a visit that fails or panics leaves nothing behind. No code of anybody else's runs while
-//! the table is borrowed, and a table is dropped only after it is out of its place.
+//! a table is borrowed, and a table is dropped only after it is out of its place.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::OwnedFd;
@@ -20,13 +20,33 @@ use crate::{LimitExceeded, Limits};
 thread_local! {
     /// Without a destructor, so that it can be used by the destructors of other thread-locals;
     /// outside of every scope it owns nothing.
-    static TABLE: ManuallyDrop<RefCell<Table>> = const { ManuallyDrop::new(RefCell::new(Table::None)) };
+    static TABLE: ManuallyDrop<Table> = const { ManuallyDrop::new(Table::empty()) };
 }
 
-enum Table {
+/// The table in place: of the two only the one that the visit is about.
+struct Table {
+    visit: Cell<Visit>,
+    attachments: RefCell<Attachments>,
+    incoming: RefCell<Incoming>,
+}
+
+/// What is done with the value in hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
     None,
-    Encoding(Attachments),
-    Decoding(Incoming),
+    Encoding,
+    Decoding,
+}
+
+impl Table {
+    const fn empty() -> Self {
+        let incoming = Incoming { descriptors: Vec::new(), reply: None, longest_message: 0, failure: None };
+        Self {
+            visit: Cell::new(Visit::None),
+            attachments: RefCell::new(Attachments::new()),
+            incoming: RefCell::new(incoming),
+        }
+    }
 }
 
 /// What came beside the bytes of a message.
@@ -89,9 +109,10 @@ pub(crate) fn attach_later(attachment: Box<dyn Attachment>) -> Result<u32, NotIn
 
 fn add(push: impl FnOnce(&mut Attachments)) -> Result<u32, NotInMessage> {
     TABLE.with(|table| {
-        let Table::Encoding(attachments) = &mut *table.borrow_mut() else {
+        if table.visit.get() != Visit::Encoding {
             return Err(NotInMessage);
-        };
+        }
+        let attachments = &mut *table.attachments.borrow_mut();
         let index = u32::try_from(attachments.len()).ok().filter(|index| *index != REPLY_PLACE);
         let index = index.ok_or(NotInMessage)?;
         push(attachments);
@@ -111,9 +132,10 @@ pub(crate) fn take_reply() -> Result<Arc<dyn ReplyPath>, TakeError> {
 
 fn take<T>(take: impl FnOnce(&mut Incoming) -> Result<T, TakeError>) -> Result<T, TakeError> {
     TABLE.with(|table| {
-        let Table::Decoding(incoming) = &mut *table.borrow_mut() else {
+        if table.visit.get() != Visit::Decoding {
             return Err(TakeError::NotInMessage(NotInMessage));
-        };
+        }
+        let incoming = &mut *table.incoming.borrow_mut();
         let taken = take(incoming);
         if let Err(error) = &taken {
             incoming.refuse(*error);
@@ -126,8 +148,8 @@ fn take<T>(take: impl FnOnce(&mut Incoming) -> Result<T, TakeError>) -> Result<T
 pub(crate) fn refuse(limit: LimitExceeded) -> TakeError {
     let error = TakeError::Limit(limit);
     TABLE.with(|table| {
-        if let Table::Decoding(incoming) = &mut *table.borrow_mut() {
-            incoming.refuse(error);
+        if table.visit.get() == Visit::Decoding {
+            table.incoming.borrow_mut().refuse(error);
         }
     });
     error
@@ -135,9 +157,9 @@ pub(crate) fn refuse(limit: LimitExceeded) -> TakeError {
 
 /// How long memory may be that comes with the message in hand.
 pub(crate) fn longest_message() -> u64 {
-    TABLE.with(|table| match &*table.borrow() {
-        Table::Decoding(incoming) => incoming.longest_message,
-        Table::None | Table::Encoding(_) => Limits::default().longest_message(),
+    TABLE.with(|table| match table.visit.get() {
+        Visit::Decoding => table.incoming.borrow().longest_message,
+        Visit::None | Visit::Encoding => Limits::default().longest_message(),
     })
 }
 
@@ -167,56 +189,90 @@ pub(crate) fn longest_message() -> u64 {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn serde_in_ipc_mode() -> bool {
-    TABLE.with(|table| !matches!(&*table.borrow(), Table::None))
+    TABLE.with(|table| table.visit.get() != Visit::None)
 }
 
-/// A visit of a message's value: its table is in place until this is closed or dropped.
-pub(super) struct Scope {
-    /// During the visit the table that was in place before, after it this message's own.
-    table: Table,
-    visiting: bool,
-}
+/// A visit of a value on its way out: its attachments are in place until this is closed or dropped.
+pub(super) struct Encoding(Scope<Attachments>);
 
-impl Scope {
+/// A visit of a value on its way in: what came with it is in place until this is closed or dropped.
+pub(super) struct Decoding(Scope<Incoming>);
+
+impl Encoding {
     #[inline]
-    pub(super) fn encoding(attachments: Attachments) -> Self {
-        Self::enter(Table::Encoding(attachments))
+    pub(super) fn of(attachments: Attachments) -> Self {
+        Self(Scope::enter(attachments))
     }
 
+    /// Ends the visit, with what the value attached.
     #[inline]
-    pub(super) fn decoding(arrived: Arrived, limits: &Limits) -> Self {
-        Self::enter(Table::Decoding(Incoming {
-            descriptors: arrived.descriptors.into_iter().map(Some).collect(),
+    pub(super) fn attached(mut self) -> Attachments {
+        self.0.leave();
+        mem::take(&mut self.0.table)
+    }
+}
+
+impl Decoding {
+    #[inline]
+    pub(super) fn of(arrived: Arrived, limits: &Limits) -> Self {
+        Self(Scope::enter(Incoming {
+            descriptors: if arrived.descriptors.is_empty() {
+                Vec::new()
+            } else {
+                arrived.descriptors.into_iter().map(Some).collect()
+            },
             reply: arrived.reply,
             longest_message: limits.longest_message(),
             failure: None,
         }))
     }
 
-    /// Ends the visit of [`encoding`](Self::encoding), with what the value attached.
-    #[inline]
-    pub(super) fn attached(mut self) -> Attachments {
-        self.leave();
-        match &mut self.table {
-            Table::Encoding(attachments) => mem::take(attachments),
-            Table::None | Table::Decoding(_) => Attachments::default(),
-        }
-    }
-
-    /// Ends the visit of [`decoding`](Self::decoding), closes what the value did not take, and says
-    /// how much that was and what the first refusal was.
+    /// Ends the visit, closes what the value did not take, and says how much that was and what the first refusal was.
     #[inline]
     pub(super) fn taken(mut self) -> (usize, Option<TakeError>) {
-        self.leave();
-        match &self.table {
-            Table::Decoding(incoming) => (incoming.descriptors.iter().flatten().count(), incoming.failure),
-            Table::None | Table::Encoding(_) => (0, None),
-        }
+        self.0.leave();
+        let incoming = &self.0.table;
+        (incoming.descriptors.iter().flatten().count(), incoming.failure)
     }
+}
+
+/// What a visit has in place.
+trait InPlace {
+    const VISIT: Visit;
+
+    fn place(table: &Table) -> &RefCell<Self>;
+}
+
+impl InPlace for Attachments {
+    const VISIT: Visit = Visit::Encoding;
 
     #[inline]
-    fn enter(table: Table) -> Self {
-        let mut scope = Self { table, visiting: true };
+    fn place(table: &Table) -> &RefCell<Self> {
+        &table.attachments
+    }
+}
+
+impl InPlace for Incoming {
+    const VISIT: Visit = Visit::Decoding;
+
+    #[inline]
+    fn place(table: &Table) -> &RefCell<Self> {
+        &table.incoming
+    }
+}
+
+struct Scope<T: InPlace> {
+    /// During the visit what was in place before, after it this message's own.
+    table: T,
+    /// What was done with the value around this one.
+    around: Visit,
+    visiting: bool,
+}
+
+impl<T: InPlace> Scope<T> {
+    #[inline]
+    fn enter(table: T) -> Self {
+        let mut scope = Self { table, around: T::VISIT, visiting: true };
         scope.swap();
         scope
     }
@@ -230,11 +286,15 @@ impl Scope {
 
     #[inline]
     fn swap(&mut self) {
-        TABLE.with(|place| mem::swap(&mut *place.borrow_mut(), &mut self.table));
+        TABLE.with(|table| {
+            mem::swap(&mut *T::place(table).borrow_mut(), &mut self.table);
+            self.around = table.visit.replace(self.around);
+        });
     }
 }
 
-impl Drop for Scope {
+impl<T: InPlace> Drop for Scope<T> {
+    #[inline]
     fn drop(&mut self) {
         self.leave();
     }

@@ -1,12 +1,12 @@
-use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use super::Message;
+use super::body::PacketBuffer;
+use super::{Body, Message};
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
-use crate::frame::{self, Form, Fragment, Header, Kind, PACKET_BYTES};
+use crate::frame::{self, Form, Fragment, HEADER_BYTES, Header, Kind};
 use crate::limits::Limits;
 use crate::socket::Socket;
 use crate::sys::receive::{Credentials, Received, Wait};
@@ -14,11 +14,6 @@ use crate::sys::{memory, process};
 
 /// The packets that one look takes at most, so that a peer that only sends pieces holds nobody up.
 const PACKETS_AT_ONCE: usize = 64;
-
-thread_local! {
-    /// Where packets land; no user code runs while it is borrowed.
-    static PACKET: RefCell<Vec<u8>> = RefCell::new(vec![0; PACKET_BYTES]);
-}
 
 /// Makes whole messages out of packets.
 #[derive(Debug)]
@@ -104,6 +99,7 @@ impl Inbox {
     }
 
     /// Reads packets until a message is whole or none is left, without waiting or waiting for each.
+    #[inline]
     pub(crate) fn receive(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
         for _ in 0..PACKETS_AT_ONCE {
             match self.receive_packet(socket, wait)? {
@@ -114,40 +110,31 @@ impl Inbox {
         Ok(Incoming::Piece)
     }
 
+    #[inline]
     fn receive_packet(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
-        // The thread's own buffer is gone while the thread ends.
-        let mut result = None;
-        let _ = PACKET.try_with(|packet| {
-            if let Ok(mut packet) = packet.try_borrow_mut() {
-                result = Some(self.receive_into(socket, &mut packet, wait));
-            }
-        });
-        result.unwrap_or_else(|| self.receive_into(socket, &mut vec![0; PACKET_BYTES], wait))
-    }
-
-    fn receive_into(&mut self, socket: &Socket, packet: &mut [u8], wait: Wait) -> Result<Incoming, Broken> {
-        match socket.receive(packet, wait) {
-            Ok(Some(received)) => {
-                let bytes = packet.get(..received.bytes).ok_or(ProtocolError::LongPacket)?;
-                self.accept(bytes, received)
-            }
+        let mut packet = PacketBuffer::take();
+        match socket.receive(&mut packet, wait) {
+            Ok(Some(received)) => self.accept(packet, received),
             Ok(None) => Ok(Incoming::End),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Incoming::Nothing),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn accept(&mut self, packet: &[u8], received: Received) -> Result<Incoming, Broken> {
+    #[inline]
+    fn accept(&mut self, packet: PacketBuffer, received: Received) -> Result<Incoming, Broken> {
         if received.cut {
             return Err(ProtocolError::LongPacket.into());
         }
         self.sender = received.sender;
-        let (header, body) = Header::decode(packet)?;
+        let length = received.bytes;
+        let bytes = packet.get(..length).ok_or(ProtocolError::LongPacket)?;
+        let (header, body) = Header::decode(bytes)?;
         let process =
             received.sender.and_then(|sender| u32::try_from(sender.pid).ok().filter(|pid| *pid > 0));
         let riding = riding(&header, received);
         match header.form {
-            Form::Whole => self.whole(&header, body.to_vec(), riding?),
+            Form::Whole => self.whole(&header, Body::in_packet(packet, HEADER_BYTES..length), riding?),
             Form::Memory => self.in_memory(&header, body, riding?),
             Form::Fragment => match riding.and_then(|riding| Ok((riding, Fragment::decode(body)?))) {
                 Ok((riding, (place, piece))) => self.fragment(&header, place, piece, riding, process),
@@ -160,7 +147,8 @@ impl Inbox {
         }
     }
 
-    fn whole(&self, header: &Header, body: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<Incoming, Broken> {
+    #[inline]
+    fn whole(&self, header: &Header, body: Body, descriptors: Vec<OwnedFd>) -> Result<Incoming, Broken> {
         let allowed = self.limits.check(body.len() as u64, descriptors.len());
         allowed.map_err(|limit| Broken::about(header, limit))?;
         Ok(Incoming::Message(Message { kind: header.kind, id: header.id, body, descriptors }))
@@ -185,7 +173,7 @@ impl Inbox {
         let length = usize::try_from(length).map_err(|_| ProtocolError::MemoryFile)?;
         let mut bytes = vec![0; length];
         File::from(file).read_exact_at(&mut bytes, 0).map_err(|error| Broken::about(header, error))?;
-        self.whole(header, bytes, descriptors)
+        self.whole(header, bytes.into(), descriptors)
     }
 
     fn fragment(
@@ -209,7 +197,7 @@ impl Inbox {
             return Err(ProtocolError::DescriptorCount { declared: 0, actual: descriptors.len() }.into());
         }
         if is_whole && !unfinished.refused {
-            return self.whole(header, unfinished.body, descriptors);
+            return self.whole(header, unfinished.body.into(), descriptors);
         }
         if !is_whole {
             self.unfinished.insert(index, unfinished);
@@ -264,6 +252,7 @@ impl Inbox {
 }
 
 /// The descriptors that came with a packet, which are all that its header says.
+#[inline]
 fn riding(header: &Header, received: Received) -> Result<Vec<OwnedFd>, Broken> {
     if received.descriptors_lost {
         return Err(Broken::about(header, LimitExceeded::DescriptorTable));

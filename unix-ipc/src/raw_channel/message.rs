@@ -1,5 +1,6 @@
 use std::os::fd::OwnedFd;
 
+use super::Body;
 use crate::frame::Kind;
 
 /// One whole message, as received.
@@ -9,6 +10,6 @@ pub(crate) struct Message {
     /// The call it is about; 0 where it is about none.
     #[cfg_attr(not(feature = "macros"), expect(dead_code, reason = "only a connection has calls"))]
     pub(crate) id: u64,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Body,
     pub(crate) descriptors: Vec<OwnedFd>,
 }

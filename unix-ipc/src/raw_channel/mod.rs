@@ -1,5 +1,6 @@
 //! Whole messages over a socket: bytes and descriptors, never partial.
 
+mod body;
 mod inbox;
 mod message;
 mod outgoing;
@@ -11,6 +12,7 @@ use std::io;
 
 use nix::sys::socket::Shutdown;
 
+pub(crate) use self::body::Body;
 #[cfg(feature = "macros")]
 pub(crate) use self::inbox::{Broken, Inbox, Incoming};
 pub(crate) use self::message::Message;

@@ -39,6 +39,7 @@ pub(crate) enum Progress {
 
 impl Outgoing {
     /// A message that starts; `stream` tells a sender's long messages from those of others.
+    #[inline]
     pub(crate) fn new(kind: Kind, id: u64, stream: u64) -> Self {
         Self { kind, id, stream, sent: 0, packet_bytes: PACKET_BYTES, named: false }
     }
@@ -51,6 +52,7 @@ impl Outgoing {
 
     /// Whether a body needs more than one packet, as far as is known: [`send_packet`](Self::send_packet) may
     /// find that it does.
+    #[inline]
     pub(crate) fn is_long(&self, body: &[u8]) -> bool {
         body.len() > self.packet_bytes - HEADER_BYTES
     }
@@ -59,6 +61,7 @@ impl Outgoing {
     ///
     /// A message that turns out to be long is [`Progress::More`] before anything of it has left: its
     /// sender needs the way to itself first.
+    #[inline]
     pub(crate) fn send_packet<D: AsFd>(
         &mut self,
         socket: &Socket,
@@ -79,6 +82,7 @@ impl Outgoing {
         }
     }
 
+    #[inline]
     fn try_packet<D: AsFd>(
         &mut self,
         socket: &Socket,
@@ -103,6 +107,7 @@ impl Outgoing {
         Ok(if is_last { Progress::Done } else { Progress::More })
     }
 
+    #[inline]
     fn put<D: AsFd>(
         &self,
         socket: &Socket,
@@ -132,9 +137,19 @@ impl Outgoing {
 }
 
 /// Sends a small packet from one place: for a few bytes that costs less than telling the kernel of three.
+#[inline]
 fn send_small(socket: &Socket, header: &[u8], place: &[u8], piece: &[u8]) -> io::Result<()> {
-    let mut packet = [0; HEADER_BYTES + FRAGMENT_BYTES + SMALL_BYTES];
+    /// To clear room for the longest small packet costs more than to copy a short one into it.
+    const SHORT: usize = 64;
+    let mut short = [0; SHORT];
+    let mut long;
     let mut end = 0;
+    let packet: &mut [u8] = if header.len() + place.len() + piece.len() <= SHORT {
+        &mut short
+    } else {
+        long = [0; HEADER_BYTES + FRAGMENT_BYTES + SMALL_BYTES];
+        &mut long
+    };
     for part in [header, place, piece] {
         packet[end..end + part.len()].copy_from_slice(part);
         end += part.len();

@@ -134,7 +134,7 @@ impl RawReceiver {
 
 impl Message {
     fn into_parts(self) -> Parts {
-        (self.body, self.descriptors)
+        (self.body.into_vec(), self.descriptors)
     }
 }
 

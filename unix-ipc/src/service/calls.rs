@@ -3,34 +3,11 @@
 //! No I/O, no threads and no clock, so that the blocking front and others can share it and tests can drive
 //! it. `W` wakes whoever waits for a call, `S` is a socket through which a reply may come instead.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use super::ended::Ended;
+use super::slots::Slots;
 use crate::codec::Failure;
 use crate::error::{LimitExceeded, ProtocolError};
 use crate::raw_channel::Message;
-
-/// Ids are counted up by this process, so they spread by themselves; a peer only looks them up.
-#[derive(Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        // The map looks at the highest bits, too.
-        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0.rotate_left(8) ^ u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
-    }
-}
 
 /// What came of a call.
 #[derive(Debug)]
@@ -50,10 +27,21 @@ pub(crate) enum CallFault {
     Protocol(ProtocolError),
 }
 
+impl Outcome {
+    /// The same, for when nobody takes it at once.
+    fn kept(self) -> Self {
+        match self {
+            Self::Reply(message) => Self::Reply(Message { body: message.body.kept(), ..message }),
+            other => other,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Calls<W, S> {
-    next: u64,
-    slots: HashMap<u64, Slot<W, S>, BuildHasherDefault<IdHasher>>,
+    slots: Slots<Slot<W, S>>,
+    /// How many have somebody who waits.
+    waiting: usize,
     most: usize,
     unread_bytes: u64,
     most_unread_bytes: u64,
@@ -84,8 +72,8 @@ impl<W, S> Slot<W, S> {
 impl<W, S: Clone + PartialEq> Calls<W, S> {
     pub(crate) fn new(most: usize, most_unread_bytes: usize) -> Self {
         Self {
-            next: 1,
-            slots: HashMap::default(),
+            slots: Slots::new(),
+            waiting: 0,
             most,
             unread_bytes: 0,
             most_unread_bytes: most_unread_bytes as u64,
@@ -96,19 +84,20 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
 
     /// The id that the next call will have.
     pub(crate) fn next_id(&self) -> u64 {
-        self.next
+        self.slots.next_id()
     }
 
     /// Goes on where another process left off.
     pub(crate) fn start_at(&mut self, next: u64) {
-        self.next = next.max(1);
+        self.slots.start_at(next);
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.len() == 0
     }
 
     /// Makes a place for a new call.
+    #[inline]
     pub(crate) fn begin(&mut self) -> Result<u64, LimitExceeded> {
         if self.slots.len() >= self.most {
             return Err(LimitExceeded::CallsInFlight { limit: self.most as u64 });
@@ -116,25 +105,22 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
         if self.unread_bytes > self.most_unread_bytes {
             return Err(LimitExceeded::UnreadReplies { limit: self.most_unread_bytes });
         }
-        let id = self.next;
-        self.next = self.next.wrapping_add(1);
-        self.slots
-            .insert(id, Slot { outcome: None, waiting: None, on_connection: true, sockets: Vec::new() });
-        Ok(id)
+        Ok(self.slots.insert(Slot { outcome: None, waiting: None, on_connection: true, sockets: Vec::new() }))
     }
 
     /// Whether `take` has something for this call.
+    #[inline]
     pub(crate) fn is_ready(&self, id: u64) -> bool {
-        self.slots.get(&id).is_none_or(|slot| slot.outcome.is_some() || self.has_no_holder(slot))
+        self.slots.get(id).is_none_or(|slot| slot.outcome.is_some() || self.has_no_holder(slot))
     }
 
     /// Takes what came of a call, which frees its place.
+    #[inline]
     pub(crate) fn take(&mut self, id: u64) -> Option<Outcome> {
         if !self.is_ready(id) {
             return None;
         }
-        let slot = self.slots.remove(&id)?;
-        self.unread_bytes -= slot.unread_bytes();
+        let slot = self.remove(id)?;
         Some(slot.outcome.unwrap_or_else(|| match &self.ended {
             Some(ended) if slot.on_connection || self.peer_has_lied() => Outcome::Ended(ended.clone()),
             _ => Outcome::Failed(Failure::Dropped),
@@ -142,38 +128,57 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
     }
 
     /// Frees the place of a call that nobody waits for any more: its late reply answers nobody.
+    #[inline]
     pub(crate) fn abandon(&mut self, id: u64) {
-        if let Some(slot) = self.slots.remove(&id) {
-            self.unread_bytes -= slot.unread_bytes();
-        }
+        drop(self.remove(id));
+    }
+
+    #[inline]
+    fn remove(&mut self, id: u64) -> Option<Slot<W, S>> {
+        let slot = self.slots.remove(id)?;
+        self.unread_bytes -= slot.unread_bytes();
+        self.waiting -= usize::from(slot.waiting.is_some());
+        Some(slot)
     }
 
     /// Says how to wake who waits for this call.
     pub(crate) fn wait(&mut self, id: u64, waiting: W) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.waiting = Some(waiting);
+        if let Some(slot) = self.slots.get_mut(id)
+            && slot.waiting.replace(waiting).is_none()
+        {
+            self.waiting += 1;
         }
     }
 
+    #[inline]
     pub(crate) fn stop_waiting(&mut self, id: u64) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.waiting = None;
+        if self.waiting == 0 {
+            return;
+        }
+        if let Some(slot) = self.slots.get_mut(id)
+            && slot.waiting.take().is_some()
+        {
+            self.waiting -= 1;
         }
     }
 
     /// Anybody who waits, to take over the reading.
+    #[inline]
     pub(crate) fn anyone_waiting(&self) -> Option<&W> {
-        self.slots.values().find_map(|slot| slot.waiting.as_ref())
+        if self.waiting == 0 {
+            return None;
+        }
+        self.slots.iter().find_map(|(_, slot)| slot.waiting.as_ref())
     }
 
     /// Stores what came of a call, unless something came before or nobody wants it any more, and returns
     /// who is to be woken. An id that was never given out is nonsense.
     pub(crate) fn settle(&mut self, id: u64, outcome: Outcome) -> Result<Option<&W>, ProtocolError> {
         self.check(id)?;
-        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.outcome.is_none()) else {
+        let Some(slot) = self.slots.get_mut(id).filter(|slot| slot.outcome.is_none()) else {
             return Ok(None);
         };
-        slot.outcome = Some(outcome);
+        slot.outcome = Some(outcome.kept());
         self.unread_bytes += slot.unread_bytes();
         Ok(slot.waiting.as_ref())
     }
@@ -181,7 +186,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
     /// The connection will not bring the reply; a socket still may.
     pub(crate) fn drop_connection(&mut self, id: u64) -> Result<Option<&W>, ProtocolError> {
         self.check(id)?;
-        if let Some(slot) = self.slots.get_mut(&id) {
+        if let Some(slot) = self.slots.get_mut(id) {
             slot.on_connection = false;
         }
         Ok(self.woken(id))
@@ -190,7 +195,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
     /// The reply may come through this socket, too. One for a call that is over is closed by dropping it.
     pub(crate) fn add_socket(&mut self, id: u64, socket: S, most: usize) -> Result<(), ProtocolError> {
         self.check(id)?;
-        match self.slots.get_mut(&id) {
+        match self.slots.get_mut(id) {
             Some(slot) if slot.sockets.len() >= most => Err(ProtocolError::Call(id)),
             Some(slot) => {
                 slot.sockets.push(socket);
@@ -203,10 +208,15 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
 
     /// This socket will not bring the reply.
     pub(crate) fn drop_socket(&mut self, id: u64, socket: &S) -> Option<&W> {
-        if let Some(slot) = self.slots.get_mut(&id) {
+        if let Some(slot) = self.slots.get_mut(id) {
             slot.sockets.retain(|other| other != socket);
         }
         self.woken(id)
+    }
+
+    /// Whether a reply may come through a socket.
+    pub(crate) fn has_sockets(&self) -> bool {
+        self.has_forwarded
     }
 
     /// All sockets through which a reply may come, with the call it is for.
@@ -215,7 +225,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
             return Vec::new();
         }
         let open = self.slots.iter().filter(|(_, slot)| slot.outcome.is_none());
-        open.flat_map(|(id, slot)| slot.sockets.iter().map(|socket| (*id, socket.clone()))).collect()
+        open.flat_map(|(id, slot)| slot.sockets.iter().map(move |socket| (id, socket.clone()))).collect()
     }
 
     /// Why the connection is over, once it is.
@@ -226,11 +236,11 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
     /// The connection is over: the first reason counts. Returns all who are to be woken.
     pub(crate) fn end(&mut self, ended: Ended) -> impl Iterator<Item = &W> {
         self.ended.get_or_insert(ended);
-        self.slots.values().filter_map(|slot| slot.waiting.as_ref())
+        self.slots.iter().filter_map(|(_, slot)| slot.waiting.as_ref())
     }
 
     fn check(&self, id: u64) -> Result<(), ProtocolError> {
-        if id == 0 || id >= self.next { Err(ProtocolError::Call(id)) } else { Ok(()) }
+        if id == 0 || id >= self.next_id() { Err(ProtocolError::Call(id)) } else { Ok(()) }
     }
 
     fn has_no_holder(&self, slot: &Slot<W, S>) -> bool {
@@ -244,7 +254,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
     }
 
     fn woken(&self, id: u64) -> Option<&W> {
-        if self.is_ready(id) { self.slots.get(&id)?.waiting.as_ref() } else { None }
+        if self.is_ready(id) { self.slots.get(id)?.waiting.as_ref() } else { None }
     }
 }
 
@@ -260,7 +270,7 @@ mod tests {
     }
 
     fn reply(bytes: usize) -> Outcome {
-        let body = vec![0; bytes];
+        let body = vec![0; bytes].into();
         Outcome::Reply(Message { kind: Kind::Reply, id: 0, body, descriptors: Vec::new() })
     }
 

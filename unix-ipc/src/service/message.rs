@@ -1,6 +1,7 @@
 //! What may stand in a method's signature, and what a generated client and dispatch do with it.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
@@ -71,20 +72,27 @@ pub trait Message: Sized {
     ) -> Result<Option<Vec<Self>>, D::Error>;
 
     /// Encodes the next argument of a call.
-    fn argument<'c>(&self, call: Call<'c>) -> Call<'c>;
+    fn argument(&self, call: &mut Call<'_>);
 
     /// Encodes the next argument of a call, which the handler has as a `Vec`.
-    fn slice_argument<'c>(items: &[Self], call: Call<'c>) -> Call<'c>;
+    fn slice_argument(items: &[Self], call: &mut Call<'_>);
 
     /// Encodes the next argument of a call, which the handler has as an `Option` of a `Vec`.
-    fn optional_slice_argument<'c>(items: Option<&[Self]>, call: Call<'c>) -> Call<'c>;
+    fn optional_slice_argument(items: Option<&[Self]>, call: &mut Call<'_>);
 
     /// Sends a call of a method that returns this.
     ///
     /// # Errors
     ///
     /// Where the call could not be encoded or sent.
-    fn begin(call: Call<'_>) -> Result<Pending<Self>, CallError>;
+    fn begin(call: &mut Call<'_>) -> Result<Pending<Self>, CallError>;
+
+    /// The same, and waits for the reply.
+    ///
+    /// # Errors
+    ///
+    /// What became of the call instead of a reply.
+    fn wait(call: &mut Call<'_>) -> Result<Self, CallError>;
 
     /// Runs the handler of a method that returns this, and sends the reply. A panic of the handler is answered
     /// with its message, and goes on.
@@ -122,26 +130,38 @@ impl<T: Serialize + DeserializeOwned> Message for T {
         Deserialize::deserialize(deserializer)
     }
 
-    fn argument<'c>(&self, call: Call<'c>) -> Call<'c> {
-        call.encode(self)
+    fn argument(&self, call: &mut Call<'_>) {
+        call.encode(self);
     }
 
-    fn slice_argument<'c>(items: &[Self], call: Call<'c>) -> Call<'c> {
-        call.encode(items)
+    fn slice_argument(items: &[Self], call: &mut Call<'_>) {
+        call.encode(items);
     }
 
-    fn optional_slice_argument<'c>(items: Option<&[Self]>, call: Call<'c>) -> Call<'c> {
-        call.encode(&items)
+    fn optional_slice_argument(items: Option<&[Self]>, call: &mut Call<'_>) {
+        call.encode(&items);
     }
 
-    fn begin(call: Call<'_>) -> Result<Pending<Self>, CallError> {
-        call.begin(|bytes, arrived, limits| codec::decode(bytes, arrived, limits).map(Ok))
+    fn begin(call: &mut Call<'_>) -> Result<Pending<Self>, CallError> {
+        call.begin(decode_value)
+    }
+
+    fn wait(call: &mut Call<'_>) -> Result<Self, CallError> {
+        call.wait(decode_value)
     }
 
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
         let sent = reply.send(run(&reply, handler));
         report(&reply, sent);
     }
+}
+
+fn decode_value<T: DeserializeOwned>(
+    bytes: &[u8],
+    arrived: Arrived,
+    limits: &Limits,
+) -> Result<Result<T, Infallible>, DecodeError> {
+    codec::decode(bytes, arrived, limits).map(Ok)
 }
 
 /// Finds the two halves of a result, whatever alias it is written as.
@@ -174,7 +194,14 @@ pub trait Returned<M>: ResultType + Sized {
     /// # Errors
     ///
     /// Where the call could not be encoded or sent.
-    fn begin(call: Call<'_>) -> Begun<Self::Ok, Self::Err>;
+    fn begin(call: &mut Call<'_>) -> Begun<Self::Ok, Self::Err>;
+
+    /// As [`Message::wait`].
+    ///
+    /// # Errors
+    ///
+    /// The method's own, or what became of the call instead of a reply.
+    fn wait(call: &mut Call<'_>) -> Result<Self::Ok, CallError<Self::Err>>;
 
     /// As [`Message::answer`].
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self);
@@ -193,8 +220,12 @@ impl<T, E> Returned<Plain> for Result<T, E>
 where
     Self: Serialize + DeserializeOwned,
 {
-    fn begin(call: Call<'_>) -> Begun<T, E> {
+    fn begin(call: &mut Call<'_>) -> Begun<T, E> {
         call.begin(codec::decode::<Self>).map_err(CallError::widen)
+    }
+
+    fn wait(call: &mut Call<'_>) -> Result<T, CallError<E>> {
+        call.wait(codec::decode::<Self>)
     }
 
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
@@ -204,8 +235,12 @@ where
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Returned<WithIoError> for io::Result<T> {
-    fn begin(call: Call<'_>) -> Begun<T, io::Error> {
+    fn begin(call: &mut Call<'_>) -> Begun<T, io::Error> {
         call.begin(decode_io_result).map_err(CallError::widen)
+    }
+
+    fn wait(call: &mut Call<'_>) -> Result<T, CallError<io::Error>> {
+        call.wait(decode_io_result)
     }
 
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {

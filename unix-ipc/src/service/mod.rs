@@ -9,6 +9,7 @@ mod error;
 mod hello;
 mod message;
 mod server;
+mod slots;
 mod task;
 
 pub use self::child::{PeerExit, SpawnError, SpawnOptions, test_command};

@@ -9,6 +9,8 @@ pub(crate) mod listening;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
+#[cfg(feature = "macros")]
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -16,6 +18,9 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{
     self, AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixCredentials, sockopt,
 };
+
+#[cfg(feature = "macros")]
+use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::deadline::Deadline;
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
@@ -43,6 +48,7 @@ impl Socket {
     }
 
     /// Sends one packet of bytes that lie together.
+    #[inline]
     pub(crate) fn send_bytes(&self, packet: &[u8]) -> io::Result<()> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         loop {
@@ -90,12 +96,18 @@ impl Socket {
     /// Receives one packet: `WouldBlock` where none is there (and none was waited for), `None` at the end.
     ///
     /// A reset says only that the peer is going, ahead of what it sent before, so it is passed over.
+    #[inline]
     pub(crate) fn receive(&self, buffer: &mut [u8], wait: Wait) -> io::Result<Option<Received>> {
         let mut resets = 0;
         loop {
             match receive::receive(self.as_fd(), buffer, wait) {
                 Ok(received) if received.bytes == 0 && self.has_ended(&received)? => return Ok(None),
                 Ok(received) => return Ok(Some(received)),
+                // A wait that began anew after each signal might never end.
+                #[cfg(feature = "macros")]
+                Err(error) if error.kind() == io::ErrorKind::Interrupted && wait == Wait::Briefly => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset && resets < 2 => resets += 1,
                 Err(error) => return Err(error),
@@ -136,6 +148,14 @@ impl Socket {
     /// Whether received packets name their sender (`SO_PASSCRED`, unix(7)).
     pub(crate) fn pass_credentials(&self, on: bool) -> io::Result<()> {
         Ok(socket::setsockopt(&self.0, sockopt::PassCred, &on)?)
+    }
+
+    /// How long [`Wait::Briefly`] is (`SO_RCVTIMEO`, socket(7)). It belongs to the open file, so it is for an end that no
+    /// other process waits at, or one that waits in the same way.
+    #[cfg(feature = "macros")]
+    pub(crate) fn set_brief_wait(&self, time: Duration) -> io::Result<()> {
+        let time = TimeVal::microseconds(i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
+        Ok(socket::setsockopt(&self.0, sockopt::ReceiveTimeout, &time)?)
     }
 
     /// Who connected, or who listens, at the other end of a connection through a path (`SO_PEERCRED`,

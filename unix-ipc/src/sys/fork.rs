@@ -17,6 +17,7 @@ pub(crate) struct Generation(u64);
 
 impl Generation {
     /// This process's. Two loads, once it has been asked for.
+    #[inline]
     pub(crate) fn current() -> Self {
         let Some(page) = page() else { return Self(process::id().into()) };
         match page.load(Ordering::Relaxed) {
@@ -26,6 +27,7 @@ impl Generation {
     }
 
     /// Whether this is still the process that the generation was taken in, not a copy of it.
+    #[inline]
     pub(crate) fn is_current(self) -> bool {
         self == Self::current()
     }
@@ -57,6 +59,7 @@ static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
 static UNSUPPORTED: AtomicU64 = AtomicU64::new(0);
 
 /// The number that the kernel sets to zero in every copy; `None` where it cannot.
+#[inline]
 fn page() -> Option<&'static AtomicU64> {
     let mut page = PAGE.load(Ordering::Acquire);
     if page.is_null() {

@@ -26,6 +26,9 @@ pub(crate) enum Wait {
     /// One system call instead of two, where there is nothing else to wait for.
     #[cfg(feature = "macros")]
     ForEver,
+    /// The same, for as long as the socket's own time says and no signal comes.
+    #[cfg(feature = "macros")]
+    Briefly,
 }
 
 /// One packet's length, and what came beside its bytes.
@@ -45,11 +48,12 @@ pub(crate) struct Received {
 const CONTROL_WORDS: usize = 256;
 
 /// Receives one packet, without waiting or after waiting for it; EINTR is the caller's.
+#[inline]
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], wait: Wait) -> io::Result<Received> {
     let flags = match wait {
         Wait::No => libc::MSG_DONTWAIT,
         #[cfg(feature = "macros")]
-        Wait::ForEver => 0,
+        Wait::ForEver | Wait::Briefly => 0,
     };
     receive_with(socket, buffer, flags)
 }

@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{attach_later, take_reply};
-use crate::codec::{Arrived, Attachment, Attachments, Encoder, REPLY_PLACE, ReplyPath, decode};
+use crate::codec::{Arrived, Attachment, Encoder, REPLY_PLACE, ReplyPath, decode};
 use crate::{DecodeError, EncodeError, Limits, SendError, serialize};
 
 fn descriptor() -> OwnedFd {
@@ -104,8 +104,8 @@ fn an_attachment_of_a_value_that_fails_is_dropped() {
 struct Reply;
 
 impl ReplyPath for Reply {
-    fn send(&self, body: Vec<u8>, _: Attachments, _: bool) -> Result<(), SendError> {
-        assert_eq!(body, [7]);
+    fn send(&self, answer: &mut Encoder, _: bool) -> Result<(), SendError> {
+        assert_eq!(answer.bytes(), [7]);
         Ok(())
     }
 
@@ -133,7 +133,9 @@ fn a_reply_is_taken_once() {
     let place = REPLY_PLACE.to_le_bytes();
     let arrived = || Arrived { descriptors: Vec::new(), reply: Some(Arc::new(Reply)) };
     let sender = decode::<ReplySender>(&place, arrived(), &Limits::default()).unwrap();
-    sender.0.send(vec![7], Attachments::default(), true).unwrap();
+    let mut answer = Encoder::new();
+    answer.put(&7u8).unwrap();
+    sender.0.send(&mut answer, true).unwrap();
     let twice = decode::<(ReplySender, ReplySender)>(&place.repeat(2), arrived(), &Limits::default());
     assert_eq!(twice.unwrap_err(), DecodeError::NoReply);
     let none = decode::<ReplySender>(&place, Arrived::default(), &Limits::default());

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
@@ -10,9 +10,9 @@ use nix::poll::{PollFd, PollFlags};
 use super::super::child::Child;
 use super::super::ended::Ended;
 use super::super::error::CallError;
-use super::super::task::Method;
+use super::super::hello::Mismatch;
 use super::state::{Core, State};
-use crate::codec::Attachments;
+use crate::codec::Encoder;
 use crate::deadline::Deadline;
 use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Progress, refusal};
@@ -29,6 +29,7 @@ pub(super) enum SendFailure {
 }
 
 impl From<io::Error> for SendFailure {
+    #[inline]
     fn from(error: io::Error) -> Self {
         if socket::is_hang_up(&error) { Self::HungUp } else { Self::Io(error) }
     }
@@ -43,6 +44,7 @@ pub(super) struct Patience {
 }
 
 impl From<Option<Duration>> for Patience {
+    #[inline]
     fn from(timeout: Option<Duration>) -> Self {
         let after = timeout.unwrap_or(Duration::MAX);
         // Without a timeout the clock is not looked at.
@@ -50,73 +52,82 @@ impl From<Option<Duration>> for Patience {
     }
 }
 
-/// An encoded call.
-#[derive(Debug)]
-pub(super) struct Encoded {
-    pub(super) method: &'static Method,
-    pub(super) number: u32,
-    pub(super) body: Vec<u8>,
-    pub(super) attachments: Attachments,
-}
-
 impl Core {
     /// Sends a call, and gives the id under which its reply comes.
-    pub(super) fn begin(&self, call: Encoded, patience: Patience) -> Result<u64, CallError> {
-        let method = call.method.name();
-        self.check(&call)?;
-        self.introduce(patience.deadline).map_err(|failure| self.send_error(method, patience, failure))?;
+    #[inline]
+    pub(super) fn begin(
+        &self,
+        method: u32,
+        call: &mut Encoder,
+        patience: Patience,
+    ) -> Result<u64, CallError> {
+        let (number, method) = (method, self.name_of(method));
         let id = {
-            let mut state = self.state();
-            self.check_open(method, &state)?;
+            let mut state = self.check(number, call, patience)?;
             state.calls.begin().map_err(|source| CallError::Refused { method, source })?
         };
-        match self.send_call(Kind::Call, id, call, patience) {
+        match self.send_call((Kind::Call, id), call, patience.deadline) {
             Ok(()) => Ok(id),
-            Err(error) => {
+            Err(failure) => {
                 self.state().calls.abandon(id);
-                Err(error)
+                Err(self.send_error(method, patience, failure))
             }
         }
     }
 
     /// Sends a call that has no reply.
-    pub(super) fn send_oneway(&self, call: Encoded, patience: Patience) -> Result<(), CallError> {
-        let method = call.method.name();
-        self.check(&call)?;
-        self.introduce(patience.deadline).map_err(|failure| self.send_error(method, patience, failure))?;
-        self.check_open(method, &self.state())?;
-        self.send_call(Kind::OneWay, 0, call, patience)
+    pub(super) fn send_oneway(
+        &self,
+        method: u32,
+        call: &mut Encoder,
+        patience: Patience,
+    ) -> Result<(), CallError> {
+        drop(self.check(method, call, patience)?);
+        let sent = self.send_call((Kind::OneWay, 0), call, patience.deadline);
+        sent.map_err(|failure| self.send_error(self.name_of(method), patience, failure))
     }
 
-    fn send_call(&self, kind: Kind, id: u64, call: Encoded, patience: Patience) -> Result<(), CallError> {
-        let Encoded { method, body, mut attachments, .. } = call;
-        let method = method.name();
-        let descriptors = attachments.open().map_err(|source| CallError::Io { method, source })?;
-        match self.send(Outgoing::new(kind, id, 0), &body, &descriptors, patience.deadline) {
-            Ok(()) => {
-                attachments.accepted();
-                Ok(())
-            }
-            Err(failure) => Err(self.send_error(method, patience, failure)),
-        }
+    #[inline]
+    fn send_call(
+        &self,
+        (kind, id): (Kind, u64),
+        call: &mut Encoder,
+        deadline: Deadline,
+    ) -> Result<(), SendFailure> {
+        let descriptors = call.attachments().open().map_err(SendFailure::Io)?;
+        self.send(Outgoing::new(kind, id, 0), call.bytes(), &descriptors, deadline)?;
+        call.attachments().accepted();
+        Ok(())
     }
 
-    /// What can be said before anything is sent.
-    fn check(&self, call: &Encoded) -> Result<(), CallError> {
-        let method = call.method.name();
+    /// What can be said before anything is sent, but for the introduction, which goes first.
+    #[inline]
+    fn check(
+        &self,
+        number: u32,
+        call: &mut Encoder,
+        patience: Patience,
+    ) -> Result<MutexGuard<'_, State>, CallError> {
+        let method = self.name_of(number);
         self.link.check().map_err(|source| CallError::Io { method, source })?;
-        let allowed = self.link.limits().check(call.body.len() as u64, call.attachments.len());
+        let allowed = self.link.limits().check(call.bytes().len() as u64, call.attachments().len());
         allowed.map_err(|source| CallError::Refused { method, source })?;
-        let state = self.state();
-        let missing = |number: u32| state.peer.as_ref()?.missing.get(usize::try_from(number).ok()?)?.clone();
-        match missing(call.number) {
-            Some(mismatch) => {
-                Err(CallError::UnknownMethod { method, ours: mismatch.theirs, theirs: mismatch.ours })
-            }
-            None => Ok(()),
+        let mut state = self.state();
+        if !state.introduced {
+            drop(state);
+            self.introduce(patience.deadline)
+                .map_err(|failure| self.send_error(method, patience, failure))?;
+            state = self.state();
         }
+        let missing = |number: u32| state.peer.as_ref()?.missing.get(usize::try_from(number).ok()?)?.as_ref();
+        if let Some(Mismatch { ours, theirs }) = missing(number).cloned() {
+            return Err(CallError::UnknownMethod { method, ours: theirs, theirs: ours });
+        }
+        self.check_open(method, &state)?;
+        Ok(state)
     }
 
+    #[inline]
     fn check_open(&self, method: &'static str, state: &State) -> Result<(), CallError> {
         if let Some(ended) = state.calls.ended() {
             return Err(CallError::ended(method, ended.clone()));
@@ -140,11 +151,12 @@ impl Core {
         }
         let nothing: [Arc<OwnedFd>; 0] = [];
         let hello = self.hello().encode();
-        self.send(Outgoing::new(Kind::Hello, 0, 0).named(), &hello, &nothing, deadline)?;
+        self.send(Outgoing::new(Kind::Hello, 0, 0).named(), hello.bytes(), &nothing, deadline)?;
         self.state().introduced = true;
         Ok(())
     }
 
+    #[inline]
     fn send<D: AsFd>(
         &self,
         mut message: Outgoing,

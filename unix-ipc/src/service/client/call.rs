@@ -5,9 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::super::error::CallError;
-use super::super::task::Method;
 use super::Pending;
-use super::begin::{Encoded, Patience};
+use super::begin::Patience;
 use super::pending::Decode;
 use super::state::Core;
 use crate::codec::{EncodeError, Encoder, REPLY_PLACE};
@@ -18,52 +17,48 @@ use crate::codec::{EncodeError, Encoder, REPLY_PLACE};
 #[derive(Debug)]
 pub struct Call<'c> {
     core: &'c Arc<Core>,
-    method: &'static Method,
-    number: u32,
+    method: u32,
     timeout: Option<Duration>,
     encoder: Encoder,
     failure: Option<EncodeError>,
 }
 
 impl<'c> Call<'c> {
-    pub(super) fn new(core: &'c Arc<Core>, number: u32, timeout: Option<Duration>) -> Self {
-        const UNKNOWN: Method = Method::new("", "", false);
-        let method = core.methods.get(number as usize).unwrap_or(&UNKNOWN);
+    #[inline]
+    pub(super) fn new(core: &'c Arc<Core>, method: u32, timeout: Option<Duration>) -> Self {
         let mut encoder = Encoder::new();
-        encoder.put_number(number);
-        Self { core, method, number, timeout, encoder, failure: None }
+        encoder.put_number(method);
+        Self { core, method, timeout, encoder, failure: None }
     }
 
     /// The next argument.
-    pub(crate) fn encode<A: Serialize + ?Sized>(mut self, argument: &A) -> Self {
-        if self.failure.is_none() {
-            self.failure = self.encoder.put(argument).err();
+    #[inline]
+    pub(crate) fn encode<A: Serialize + ?Sized>(&mut self, argument: &A) {
+        if self.failure.is_none()
+            && let Err(failure) = self.encoder.put(argument)
+        {
+            self.failure = Some(failure);
         }
-        self
     }
 
     /// An argument that the handler has as a `String`.
-    #[must_use]
-    pub fn str_argument(self, argument: &str) -> Self {
-        self.encode(argument)
+    pub fn str_argument(&mut self, argument: &str) {
+        self.encode(argument);
     }
 
     /// An argument that the handler has as a `PathBuf`.
-    #[must_use]
-    pub fn path_argument(self, argument: &Path) -> Self {
-        self.encode(argument)
+    pub fn path_argument(&mut self, argument: &Path) {
+        self.encode(argument);
     }
 
     /// An argument that the handler has as an `Option<String>`.
-    #[must_use]
-    pub fn optional_str_argument(self, argument: Option<&str>) -> Self {
-        self.encode(&argument)
+    pub fn optional_str_argument(&mut self, argument: Option<&str>) {
+        self.encode(&argument);
     }
 
     /// An argument that the handler has as an `Option<PathBuf>`.
-    #[must_use]
-    pub fn optional_path_argument(self, argument: Option<&Path>) -> Self {
-        self.encode(&argument)
+    pub fn optional_path_argument(&mut self, argument: Option<&Path>) {
+        self.encode(&argument);
     }
 
     /// Sends the call, which has no reply.
@@ -71,26 +66,38 @@ impl<'c> Call<'c> {
     /// # Errors
     ///
     /// Where the call could not be encoded or sent.
-    pub fn send(self) -> Result<(), CallError> {
-        let (core, timeout) = (self.core, self.timeout);
-        core.send_oneway(self.finish()?, Patience::from(timeout))
+    pub fn send(&mut self) -> Result<(), CallError> {
+        self.check()?;
+        self.core.send_oneway(self.method, &mut self.encoder, self.timeout.into())
     }
 
     /// Sends the call, whose reply is decoded by a function of its type.
-    pub(crate) fn begin<T, E>(mut self, decode: Decode<T, E>) -> Result<Pending<T, E>, CallError> {
-        let (core, patience) = (Arc::clone(self.core), Patience::from(self.timeout));
-        let method = self.method.name();
-        self.encoder.put_number(REPLY_PLACE);
-        let call = self.finish()?;
-        let id = core.begin(call, patience)?;
-        Ok(Pending::new(core, id, method, patience, decode))
+    pub(crate) fn begin<T, E>(&mut self, decode: Decode<T, E>) -> Result<Pending<T, E>, CallError> {
+        let patience = self.timeout.into();
+        let id = self.send_for_reply(patience)?;
+        Ok(Pending::new(Arc::clone(self.core), id, self.core.name_of(self.method), patience, decode))
     }
 
-    fn finish(self) -> Result<Encoded, CallError> {
-        if let Some(source) = self.failure {
-            return Err(CallError::Encode { method: self.method.name(), source });
+    /// Sends the call and waits for its reply, which is decoded by a function of its type.
+    #[inline]
+    pub(crate) fn wait<T, E>(&mut self, decode: Decode<T, E>) -> Result<T, CallError<E>> {
+        let patience = self.timeout.into();
+        let id = self.send_for_reply(patience).map_err(CallError::widen)?;
+        self.core.result(id, self.core.name_of(self.method), patience, decode)
+    }
+
+    fn send_for_reply(&mut self, patience: Patience) -> Result<u64, CallError> {
+        self.encoder.put_number(REPLY_PLACE);
+        self.check()?;
+        self.core.begin(self.method, &mut self.encoder, patience)
+    }
+
+    /// Whether all arguments were encoded.
+    #[inline]
+    fn check(&mut self) -> Result<(), CallError> {
+        match self.failure.take() {
+            None => Ok(()),
+            Some(source) => Err(CallError::Encode { method: self.core.name_of(self.method), source }),
         }
-        let (body, attachments) = self.encoder.finish();
-        Ok(Encoded { method: self.method, number: self.number, body, attachments })
     }
 }

@@ -99,11 +99,6 @@ impl<T: Task> Client<T> {
         Call::new(&self.core, method, self.timeout)
     }
 
-    /// The same for a method without a reply.
-    pub fn oneway(&self, method: u32) -> Call<'_> {
-        Call::new(&self.core, method, self.timeout)
-    }
-
     fn meet(&self, deadline: Deadline) -> Result<(), MeetFailure> {
         self.core.link.check().map_err(|error| MeetFailure::Ended(Ended::Io(error.into())))?;
         match self.core.introduce(deadline) {

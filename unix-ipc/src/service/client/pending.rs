@@ -9,7 +9,6 @@ use super::begin::Patience;
 use super::state::Core;
 use crate::codec::{Arrived, DecodeError};
 use crate::deadline::Deadline;
-use crate::error::ProtocolError;
 use crate::limits::Limits;
 use crate::raw_channel::Message;
 
@@ -79,25 +78,36 @@ impl<T, E> Pending<T, E> {
     }
 
     fn wait_until(self, patience: Patience) -> Result<T, CallError<E>> {
-        let method = self.method;
-        let outcome = self.core.wait(self.id, patience.deadline);
-        match outcome {
-            None => Err(CallError::Timeout { method, after: patience.after }),
-            Some(Outcome::Reply(message)) => self.decode(message),
-            Some(Outcome::Failed(failure)) => Err(CallError::failed(method, failure).widen()),
-            Some(Outcome::Broken(fault)) => Err(CallError::broken(method, fault).widen()),
-            Some(Outcome::Ended(ended)) => Err(CallError::ended(method, ended).widen()),
+        self.core.result(self.id, self.method, patience, self.decode)
+    }
+}
+
+impl Core {
+    /// Waits for what comes of a call, which frees its place, and makes it the method's result.
+    #[inline]
+    pub(super) fn result<T, E>(
+        &self,
+        id: u64,
+        method: &'static str,
+        patience: Patience,
+        decode: Decode<T, E>,
+    ) -> Result<T, CallError<E>> {
+        let reply = self.reply(id, method, patience).map_err(CallError::widen)?;
+        let arrived = Arrived { descriptors: reply.descriptors, reply: None };
+        match decode(&reply.body, arrived, self.link.limits()) {
+            Ok(result) => result.map_err(CallError::Service),
+            Err(error) => Err(CallError::undecodable(method, error).widen()),
         }
     }
 
-    fn decode(&self, message: Message) -> Result<T, CallError<E>> {
-        let method = self.method;
-        let arrived = Arrived { descriptors: message.descriptors, reply: None };
-        match (self.decode)(&message.body, arrived, self.core.link.limits()) {
-            Ok(result) => result.map_err(CallError::Service),
-            Err(DecodeError::Limit(source)) => Err(CallError::Refused { method, source }),
-            Err(error) => Err(CallError::Protocol { method, source: ProtocolError::Body(error.to_string()) }),
-        }
+    fn reply(&self, id: u64, method: &'static str, patience: Patience) -> Result<Message, CallError> {
+        Err(match self.wait(id, patience.deadline) {
+            Some(Outcome::Reply(message)) => return Ok(message),
+            Some(Outcome::Failed(failure)) => CallError::failed(method, failure),
+            Some(Outcome::Broken(fault)) => CallError::broken(method, fault),
+            Some(Outcome::Ended(ended)) => CallError::ended(method, ended),
+            None => CallError::Timeout { method, after: patience.after },
+        })
     }
 }
 

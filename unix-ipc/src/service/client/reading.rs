@@ -7,11 +7,12 @@ use super::super::calls::{CallFault, Outcome};
 use super::super::child::Child;
 use super::super::ended::Ended;
 use super::super::hello::Hello;
-use super::state::{Core, ReplySocket};
+use super::state::{Core, ReplySocket, State};
 use crate::codec::{self, Arrived, Failure};
 use crate::error::{ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
+use crate::sys::receive::Wait;
 
 /// The most sockets through which the reply of one call can come.
 const MOST_REPLY_SOCKETS: usize = 64;
@@ -25,28 +26,57 @@ pub(super) struct Reading<'a>(&'a Core);
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.reading = false;
-        state.hand_on();
-        self.0.ring_progress(&mut state);
+        self.0.stop_reading(&mut self.0.state());
     }
+}
+
+/// What a look at the connection came to.
+pub(super) enum Read {
+    /// The reply of the call that the reading thread itself waits for; its place is not free yet.
+    Own(Message),
+    /// Something else, which is where it belongs now.
+    Other,
+    /// There is nothing now, or nothing any more.
+    Nothing,
 }
 
 impl Core {
     /// The right to read, if nobody has it.
     pub(super) fn try_read(&self) -> Option<Reading<'_>> {
-        let mut state = self.state();
+        self.start_reading(&mut self.state())
+    }
+
+    /// The same for a thread that has the state.
+    #[inline]
+    pub(super) fn start_reading(&self, state: &mut State) -> Option<Reading<'_>> {
         if state.reading {
             return None;
         }
         state.reading = true;
         Some(Reading(self))
     }
+
+    #[inline]
+    fn stop_reading(&self, state: &mut State) {
+        state.reading = false;
+        state.hand_on();
+        self.ring_progress(state);
+    }
 }
 
-impl Reading<'_> {
-    pub(super) fn core(&self) -> &Core {
+impl<'a> Reading<'a> {
+    pub(super) fn core(&self) -> &'a Core {
         self.0
+    }
+
+    /// Gives the right back, and frees the place of a call whose reply the reading thread has itself.
+    #[inline]
+    pub(super) fn finish(self, id: u64) {
+        let mut state = self.0.state();
+        state.calls.abandon(id);
+        self.0.stop_reading(&mut state);
+        drop(state);
+        std::mem::forget(self);
     }
 
     /// Reads what is there, without waiting, and gives each reply to its call.
@@ -58,24 +88,30 @@ impl Reading<'_> {
 
     /// Reads what is there of the connection, but for a peer that sends without end.
     fn read_some(&self) {
-        (0..MESSAGES_AT_ONCE).take_while(|_| self.read_one()).for_each(drop);
+        let more = |_: &usize| {
+            let has_ended = self.0.state().calls.ended().is_some();
+            !has_ended && !matches!(self.read_one(None, Wait::No), Read::Nothing)
+        };
+        (0..MESSAGES_AT_ONCE).take_while(more).for_each(drop);
     }
 
-    /// Reads one message of the connection: false where there is none now, or none any more.
-    pub(super) fn read_one(&self) -> bool {
+    /// Reads one message of a connection that has not ended, and gives it to its call, if that is not `own`.
+    #[inline]
+    pub(super) fn read_one(&self, own: Option<u64>, wait: Wait) -> Read {
         let core = self.0;
-        if core.state().calls.ended().is_some() {
-            return false;
-        }
-        match core.link.receive() {
+        match core.link.receive_with(wait) {
+            // A call that the thread itself waits for has no reply yet, or it would not read.
+            Ok(Incoming::Message(message)) if message.kind == Kind::Reply && own == Some(message.id) => {
+                return Read::Own(message);
+            }
             Ok(Incoming::Message(message)) => self.route(message),
             Ok(Incoming::Piece) => {}
-            Ok(Incoming::Nothing) => return false,
+            Ok(Incoming::Nothing) => return Read::Nothing,
             Ok(Incoming::End) => self.end(self.reason_of_end()),
             Err(broken) => self.route_broken(broken),
         }
         core.ring_progress(&mut core.state());
-        true
+        Read::Other
     }
 
     /// Reads the sockets of forwarded replies.

@@ -1,6 +1,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::Thread;
+use std::time::Duration;
 
 use super::super::calls::Calls;
 use super::super::connection::{Connection, Link};
@@ -28,7 +29,14 @@ pub(crate) struct Core {
     pub(super) long: Turn,
     /// The introduction goes first, and once.
     pub(super) introduction: Turn,
+    /// Whether a receive can wait for a short time by itself.
+    pub(super) waits_briefly: bool,
 }
+
+/// How long a receive waits by itself for a reply, before the thread looks at what else there is to wait for. It saves a
+/// short call a system call; a child whose end does not end the connection, because another process has its
+/// socket, is noticed by so much later.
+pub(super) const BRIEF_WAIT: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -57,6 +65,7 @@ impl Core {
     pub(super) fn new<T: Task>(connection: Connection) -> Self {
         let link = connection.into_link();
         let limits = *link.limits();
+        let waits_briefly = link.socket().set_brief_wait(BRIEF_WAIT).is_ok();
         Self {
             link,
             service: T::SERVICE,
@@ -73,11 +82,19 @@ impl Core {
             progress: Condvar::new(),
             long: Turn::default(),
             introduction: Turn::default(),
+            waits_briefly,
         }
     }
 
+    #[inline]
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// The name of the method with this number.
+    #[inline]
+    pub(super) fn name_of(&self, method: u32) -> &'static str {
+        self.methods.get(method as usize).map_or("", Method::name)
     }
 
     /// Waits until somebody else has read something, or nobody reads any more.
@@ -91,6 +108,7 @@ impl Core {
     }
 
     /// Something was read, or nobody reads any more: threads that wait for room look again.
+    #[inline]
     pub(super) fn ring_progress(&self, state: &mut State) {
         state.reads = state.reads.wrapping_add(1);
         if state.listening > 0 {
@@ -118,6 +136,7 @@ impl State {
     }
 
     /// Wakes one thread that waits, to take over the reading.
+    #[inline]
     pub(super) fn hand_on(&self) {
         if !self.reading
             && let Some(thread) = self.calls.anyone_waiting()

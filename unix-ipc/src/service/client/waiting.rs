@@ -8,9 +8,11 @@ use nix::poll::{PollFd, PollFlags};
 use super::super::calls::Outcome;
 use super::super::child::Child;
 use super::super::ended::Ended;
-use super::reading::Reading;
-use super::state::{Core, State};
+use super::reading::{Read, Reading};
+use super::state::{BRIEF_WAIT, Core, State};
 use crate::deadline::Deadline;
+use crate::raw_channel::Message;
+use crate::sys::receive::Wait;
 use crate::sys::wait::wait;
 
 /// Why the two ends did not meet.
@@ -20,8 +22,8 @@ pub(super) enum MeetFailure {
     Ended(Ended),
 }
 
-/// A thread's place among those that wait for a call: whoever leaves it, in whichever way, wakes another to take
-/// over the reading if nobody reads.
+/// A thread's place among those that wait for a call while another reads: whoever leaves it, in whichever way, wakes
+/// another to take over the reading if nobody reads.
 struct Place<'a> {
     core: &'a Core,
     id: u64,
@@ -37,8 +39,9 @@ impl Drop for Place<'_> {
 
 impl Core {
     /// Waits for what comes of a call: `None` where the time was over first, and then the call's place is free.
+    #[inline]
     pub(super) fn wait(&self, id: u64, deadline: Deadline) -> Option<Outcome> {
-        let _place = Place { core: self, id };
+        let mut place = None;
         loop {
             let mut state = self.state();
             if let Some(outcome) = state.calls.take(id) {
@@ -48,16 +51,21 @@ impl Core {
                 state.calls.abandon(id);
                 return None;
             }
-            if state.reading {
+            let Some(reading) = self.start_reading(&mut state) else {
                 state.calls.wait(id, thread::current());
                 drop(state);
+                place.get_or_insert_with(|| Place { core: self, id });
                 park(deadline);
                 continue;
-            }
+            };
             state.calls.stop_waiting(id);
+            let look = state.look(|state| state.calls.is_ready(id));
             drop(state);
-            if let Some(reading) = self.try_read() {
-                reading.read_until(deadline, |state| state.calls.is_ready(id));
+            if let Some(message) =
+                reading.read_until(Some(id), deadline, look, |state| state.calls.is_ready(id))
+            {
+                reading.finish(id);
+                return Some(Outcome::Reply(message));
             }
         }
     }
@@ -91,7 +99,8 @@ impl Core {
             }
             // Nobody else has this client yet, so nobody else reads.
             if let Some(reading) = self.try_read() {
-                reading.read_until(deadline, has_met);
+                let look = self.state().look(has_met);
+                reading.read_until(None, deadline, look, has_met);
             }
         }
     }
@@ -104,25 +113,83 @@ fn park(deadline: Deadline) {
     }
 }
 
+/// What a thread that reads has to know of the state, each time before it waits.
+#[derive(Clone, Copy)]
+struct Look {
+    /// Whether there is what the thread waits for.
+    is_done: bool,
+    has_ended: bool,
+    /// Whether a reply may come through a socket of its own.
+    has_sockets: bool,
+}
+
+impl State {
+    #[inline]
+    fn look(&self, is_done: impl Fn(&Self) -> bool) -> Look {
+        Look {
+            is_done: is_done(self),
+            has_ended: self.calls.ended().is_some(),
+            has_sockets: self.calls.has_sockets(),
+        }
+    }
+}
+
 impl Reading<'_> {
-    /// Reads until there is what this thread waits for, or the time is over.
-    fn read_until(&self, deadline: Deadline, is_done: impl Fn(&State) -> bool) {
-        while !is_done(&self.core().state()) && !deadline.has_passed() {
+    /// Reads until there is what this thread waits for, or the time is over. The reply of the thread's own call is
+    /// returned at once, and nobody else hears of it.
+    #[inline]
+    fn read_until(
+        &self,
+        own: Option<u64>,
+        deadline: Deadline,
+        mut look: Look,
+        is_done: impl Fn(&State) -> bool,
+    ) -> Option<Message> {
+        // Once a receive has waited in vain, it is time to wait for everything there is.
+        let mut briefly = self.core().waits_briefly;
+        while !look.is_done && !deadline.has_passed() {
             // A reply is rarely there at once, so looking comes after waiting.
-            match self.sleep(deadline) {
-                Ok(Woken::ByChild) => self.look_at_child(),
-                // A peer that sends without end does not prolong the wait.
-                Ok(Woken::ByPackets) => {
-                    while self.read_one() && !is_done(&self.core().state()) && !deadline.has_passed() {}
+            let mut wait =
+                if briefly && !look.has_ended && !look.has_sockets && deadline.is_beyond(BRIEF_WAIT) {
+                    Wait::Briefly
+                } else {
+                    self.sleep(deadline);
+                    look = self.core().state().look(&is_done);
+                    Wait::No
+                };
+            briefly = false;
+            // A peer that sends without end does not prolong the wait.
+            while !look.is_done && !look.has_ended {
+                match self.read_one(own, wait) {
+                    Read::Own(message) => return Some(message),
+                    Read::Nothing => break,
+                    Read::Other => {}
                 }
-                Err(error) => self.end(Ended::Io(error.into())),
+                briefly = self.core().waits_briefly;
+                wait = Wait::No;
+                look = self.core().state().look(&is_done);
+                if deadline.has_passed() {
+                    break;
+                }
             }
-            self.read_sockets();
+            if look.has_sockets {
+                self.read_sockets();
+                look = self.core().state().look(&is_done);
+            }
+        }
+        None
+    }
+
+    /// Sleeps until there may be something to read, or the time is over. A child's end comes with its last packets.
+    fn sleep(&self, deadline: Deadline) {
+        match self.sleep_for_news(deadline) {
+            Ok(Woken::ByChild) => self.look_at_child(),
+            Ok(Woken::ByPackets) => {}
+            Err(error) => self.end(Ended::Io(error.into())),
         }
     }
 
-    /// Sleeps until there may be something to read, or the time is over.
-    fn sleep(&self, deadline: Deadline) -> std::io::Result<Woken> {
+    fn sleep_for_news(&self, deadline: Deadline) -> std::io::Result<Woken> {
         let core = self.core();
         let (sockets, has_ended) = {
             let state = core.state();
@@ -142,7 +209,7 @@ impl Reading<'_> {
     }
 }
 
-/// What ended a sleep; a child's end comes with its last packets.
+/// What ended a sleep.
 enum Woken {
     ByPackets,
     ByChild,

@@ -75,10 +75,12 @@ impl Link {
         Self { peer: OnceLock::from(peer), ..self }
     }
 
+    #[inline]
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
+    #[inline]
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
@@ -105,6 +107,7 @@ impl Link {
     }
 
     /// An error in a copy of the process that made this, and for what is no socket of packets.
+    #[inline]
     pub(crate) fn check(&self) -> io::Result<()> {
         if !self.made_in.is_current() {
             let message = "the connection belongs to the process that this one was forked from";
@@ -155,13 +158,9 @@ impl Link {
         self.receive_with(Wait::No)
     }
 
-    /// Waits for what comes, where there is nothing else to wait for. May return without a message.
-    pub(crate) fn receive_waiting(&self) -> Result<Incoming, Broken> {
-        self.receive_with(Wait::ForEver)
-    }
-
-    /// Reads. The first packet says who the peer is.
-    fn receive_with(&self, wait: Wait) -> Result<Incoming, Broken> {
+    /// Reads, after waiting where `wait` says so. The first packet says who the peer is.
+    #[inline]
+    pub(crate) fn receive_with(&self, wait: Wait) -> Result<Incoming, Broken> {
         if self.peer.get().is_some() {
             return lock(&self.inbox).receive(&self.socket, wait);
         }

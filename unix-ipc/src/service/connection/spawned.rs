@@ -115,7 +115,7 @@ pub(super) fn inherited() -> io::Result<Option<Link>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     };
     let mut descriptors = descriptors.into_iter();
-    match body.as_slice() {
+    match &*body {
         [WITHOUT_LIVENESS] => {}
         [WITH_LIVENESS] => liveness::arm(descriptors.next().ok_or(io::ErrorKind::InvalidData)?)?,
         _ => {

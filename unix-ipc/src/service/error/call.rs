@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::codec::{EncodeError, Failure};
+use crate::codec::{DecodeError, EncodeError, Failure};
 use crate::error::{LimitExceeded, ProtocolError};
 use crate::service::calls::CallFault;
 use crate::service::child::PeerExit;
@@ -218,6 +218,14 @@ impl CallError {
             Failure::Unreadable(text) | Failure::Unsendable(text) => {
                 Self::Protocol { method, source: ProtocolError::Body(text) }
             }
+        }
+    }
+
+    /// The reply is none.
+    pub(crate) fn undecodable(method: &'static str, error: DecodeError) -> Self {
+        match error {
+            DecodeError::Limit(source) => Self::Refused { method, source },
+            error => Self::Protocol { method, source: ProtocolError::Body(error.to_string()) },
         }
     }
 

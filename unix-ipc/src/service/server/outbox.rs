@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use crate::codec::Encoder;
 use crate::error::{LimitExceeded, SendError};
 use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Progress, refusal, send_at_once};
@@ -61,30 +62,32 @@ impl Outbox {
 
     /// Sends a message, or queues what does not fit now. Above `most` queued bytes the outbox closes: the client
     /// does not read.
+    #[inline]
     pub(super) fn put(
         &mut self,
         socket: &Socket,
         (kind, id): (Kind, u64),
-        body: Vec<u8>,
+        message: &mut Encoder,
         descriptors: Vec<Arc<OwnedFd>>,
         most: usize,
     ) -> Result<Put, SendError> {
         if self.closed {
             return Err(SendError::Disconnected(()));
         }
-        let mut message = Queued { id, progress: Outgoing::new(kind, id, 0), body, descriptors };
+        let mut progress = Outgoing::new(kind, id, 0);
         if kind == Kind::Hello {
-            message.progress = message.progress.named();
+            progress = progress.named();
         }
         if self.queue.is_empty() {
-            match message.send(socket) {
+            match send(&mut progress, socket, message.bytes(), &descriptors) {
                 Ok(()) => return Ok(Put::Sent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(self.failed(error)),
             }
         }
-        self.bytes += message.body.len();
-        self.queue.push_back(message);
+        let body = message.take_bytes();
+        self.bytes += body.len();
+        self.queue.push_back(Queued { id, progress, body, descriptors });
         if self.bytes > most {
             self.close();
             return Err(SendError::Disconnected(()));
@@ -116,7 +119,7 @@ impl Outbox {
     /// Sends what waits, for as long as there is room. A reply that the kernel refuses is taken out.
     pub(super) fn flush(&mut self, socket: &Socket) -> io::Result<Option<Undeliverable>> {
         while let Some(front) = self.queue.front_mut() {
-            match front.send(socket) {
+            match send(&mut front.progress, socket, &front.body, &front.descriptors) {
                 Ok(()) => self.pop(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => {
@@ -148,9 +151,13 @@ impl Outbox {
     }
 }
 
-impl Queued {
-    fn send(&mut self, socket: &Socket) -> io::Result<()> {
-        while self.progress.send_packet(socket, &self.body, &self.descriptors)? == Progress::More {}
-        Ok(())
-    }
+/// Sends what is left of a message, for as long as there is room.
+fn send(
+    progress: &mut Outgoing,
+    socket: &Socket,
+    body: &[u8],
+    descriptors: &[Arc<OwnedFd>],
+) -> io::Result<()> {
+    while progress.send_packet(socket, body, descriptors)? == Progress::More {}
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::session::{Session, encode_failure};
-use crate::codec::{Attachment, Attachments, Failure, ReplyPath};
+use crate::codec::{Attachment, Encoder, Failure, ReplyPath};
 use crate::error::SendError;
 use crate::frame::Kind;
 use crate::raw_channel::{self, RawReceiver, RawSender};
@@ -29,24 +29,27 @@ impl Reply {
         if self.answered.swap(true, Ordering::SeqCst) { Err(SendError::Disconnected(())) } else { Ok(()) }
     }
 
-    fn answer(&self, body: Vec<u8>, attachments: &mut Attachments, wait: bool) -> Result<(), SendError> {
-        let allowed = self.session.link().limits().check(body.len() as u64, attachments.len());
+    #[inline]
+    fn answer(&self, answer: &mut Encoder, wait: bool) -> Result<(), SendError> {
+        let bytes = answer.bytes().len() as u64;
+        let allowed = self.session.link().limits().check(bytes, answer.attachments().len());
         allowed.map_err(|source| SendError::Refused { value: (), source })?;
-        let descriptors = attachments.open().map_err(|source| SendError::Io { value: (), source })?;
+        let descriptors = answer.attachments().open();
+        let descriptors = descriptors.map_err(|source| SendError::Io { value: (), source })?;
         if wait {
-            self.session.put(Kind::Reply, self.id, body, descriptors)
+            self.session.put(Kind::Reply, self.id, answer, descriptors)
         } else {
-            self.session.try_put(Kind::Reply, self.id, &body, &descriptors)
+            self.session.try_put(Kind::Reply, self.id, answer.bytes(), &descriptors)
         }
     }
 }
 
 impl ReplyPath for Reply {
-    fn send(&self, body: Vec<u8>, mut attachments: Attachments, wait: bool) -> Result<(), SendError> {
+    fn send(&self, answer: &mut Encoder, wait: bool) -> Result<(), SendError> {
         self.claim()?;
-        match self.answer(body, &mut attachments, wait) {
+        match self.answer(answer, wait) {
             Ok(()) => {
-                attachments.accepted();
+                answer.attachments().accepted();
                 Ok(())
             }
             Err(error) => {
@@ -59,7 +62,7 @@ impl ReplyPath for Reply {
 
     fn fail(&self, failure: Failure) {
         if self.claim().is_ok() {
-            let _ = self.session.put(Kind::Failure, self.id, encode_failure(&failure), Vec::new());
+            let _ = self.session.put(Kind::Failure, self.id, &mut encode_failure(&failure), Vec::new());
         }
     }
 
@@ -94,6 +97,6 @@ impl Attachment for Forward {
         let Some((_, receiver)) = &self.pair else { return };
         let riding = vec![Arc::clone(receiver.socket().descriptor())];
         // Where the caller is gone, so is the channel, and the third process learns it when it answers.
-        let _ = self.reply.session.put(Kind::Forwarded, self.reply.id, Vec::new(), riding);
+        let _ = self.reply.session.put(Kind::Forwarded, self.reply.id, &mut Encoder::new(), riding);
     }
 }

@@ -1,9 +1,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::{self, ThreadId};
 
 use nix::poll::PollFlags;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
@@ -14,12 +13,13 @@ use super::super::message::message_of;
 use super::super::task::{Method, Task};
 use super::outbox::{Outbox, Put};
 use super::reply::Reply;
-use crate::codec::{self, Arrived, Attachments, DecodeError, Encoder, Failure, ReplyPath};
+use crate::codec::{self, Arrived, DecodeError, Encoder, Failure, ReplyPath};
 use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError, SendError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
-use crate::sync::lock;
+use crate::sync::{lock, this_thread};
+use crate::sys::receive::Wait;
 
 /// The serving end of one connection, shared with the reply senders of its calls.
 #[derive(Debug)]
@@ -30,20 +30,14 @@ pub(crate) struct Session {
     /// Which of our methods each of the client's is.
     client: OnceLock<Vec<Result<u32, Mismatch>>>,
     outbox: Mutex<Outbox>,
-    /// Who sends what had to wait in the outbox.
-    flusher: Mutex<Flusher>,
+    /// Whether something waits in the outbox; changed under its lock.
+    has_queue: AtomicBool,
+    /// The thread that reads the calls, and sends what had to wait between two of them; 0 for none.
+    reader: AtomicU64,
+    /// Else whoever waits on the epoll instance does, which knows the connection by this number; else the thread that
+    /// put it in the outbox.
+    epoll: Mutex<Option<(Arc<Epoll>, u64)>>,
     ended: AtomicBool,
-}
-
-/// Who sends what had to wait, besides the thread that put it in the outbox.
-#[derive(Debug)]
-enum Flusher {
-    /// Nobody.
-    Nobody,
-    /// The thread that reads the calls, between two of them.
-    Thread(ThreadId),
-    /// Whoever waits on the epoll instance, which knows the connection by this number.
-    Epoll(Arc<Epoll>, u64),
 }
 
 /// What a look at the connection found.
@@ -66,7 +60,9 @@ impl Session {
             methods: T::METHODS,
             client: OnceLock::new(),
             outbox: Mutex::default(),
-            flusher: Mutex::new(Flusher::Nobody),
+            has_queue: AtomicBool::new(false),
+            reader: AtomicU64::new(0),
+            epoll: Mutex::default(),
             ended: AtomicBool::new(false),
         })
     }
@@ -86,9 +82,10 @@ impl Session {
 
     /// The next call, after waiting for it.
     pub(super) fn step_waiting<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
-        self.take(self.link.receive_waiting())
+        self.take(self.link.receive_with(Wait::ForEver))
     }
 
+    #[inline]
     fn take<T: Task>(self: &Arc<Self>, received: Result<Incoming, Broken>) -> Result<Step<T>, RecvError> {
         match received {
             Ok(Incoming::Message(message)) => self.accept(message).or_else(|error| self.accuse(error)),
@@ -102,6 +99,7 @@ impl Session {
         }
     }
 
+    #[inline]
     fn accept<T: Task>(self: &Arc<Self>, message: Message) -> Result<Step<T>, ProtocolError> {
         match message.kind {
             Kind::Hello => self.meet(&message).map(|()| Step::Handled),
@@ -122,7 +120,7 @@ impl Session {
         let ours = Hello::new(Role::Server, self.service, self.methods);
         let theirs = Hello::decode(&message.body, self.link.limits());
         // Our introduction goes out even where theirs does not fit: it says in words what we are.
-        let _ = self.put(Kind::Hello, 0, ours.encode(), Vec::new());
+        let _ = self.put(Kind::Hello, 0, &mut ours.encode(), Vec::new());
         let theirs = theirs?;
         ours.check(&theirs)?;
         self.client
@@ -130,6 +128,7 @@ impl Session {
             .map_err(|_| ProtocolError::Order("a second introduction"))
     }
 
+    #[inline]
     fn decode<T: Task>(
         &self,
         mut message: Message,
@@ -211,7 +210,9 @@ impl Session {
 
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
-        lock(&self.outbox).close();
+        let mut outbox = lock(&self.outbox);
+        outbox.close();
+        self.has_queue.store(false, Ordering::SeqCst);
     }
 
     /// Hangs up: replies that wait are dropped.
@@ -226,21 +227,26 @@ impl Session {
     }
 
     /// Sends a message, or leaves it to the flusher; a thread that has none waits until it is sent.
+    #[inline]
     pub(super) fn put(
         &self,
         kind: Kind,
         id: u64,
-        body: Vec<u8>,
+        message: &mut Encoder,
         descriptors: Vec<Arc<OwnedFd>>,
     ) -> Result<(), SendError> {
         self.link.check().map_err(|source| SendError::Io { value: (), source })?;
         let most = self.link.limits().queued_reply_bytes;
-        let put = lock(&self.outbox).put(self.link.socket(), (kind, id), body, descriptors, most);
-        match put {
+        let mut outbox = lock(&self.outbox);
+        match outbox.put(self.link.socket(), (kind, id), message, descriptors, most) {
             Ok(Put::Sent) => Ok(()),
-            Ok(Put::Queued) => self.see_to_queue(),
+            Ok(Put::Queued) => {
+                self.has_queue.store(true, Ordering::SeqCst);
+                drop(outbox);
+                self.see_to_queue()
+            }
             Err(error) => {
-                if lock(&self.outbox).is_closed() {
+                if outbox.is_closed() {
                     self.link.hang_up();
                 }
                 Err(error)
@@ -261,21 +267,19 @@ impl Session {
     }
 
     fn see_to_queue(&self) -> Result<(), SendError> {
-        match &*lock(&self.flusher) {
-            Flusher::Thread(thread) if *thread == thread::current().id() => return Ok(()),
-            Flusher::Epoll(epoll, token) => {
-                let mut event = EpollEvent::new(EpollFlags::EPOLLOUT, *token);
-                let _ = epoll.modify(self.link.socket().as_fd(), &mut event);
-                return Ok(());
-            }
-            Flusher::Thread(_) | Flusher::Nobody => {}
+        if self.reader.load(Ordering::Relaxed) == this_thread() {
+            return Ok(());
+        }
+        if let Some((epoll, token)) = &*lock(&self.epoll) {
+            let mut event = EpollEvent::new(EpollFlags::EPOLLOUT, *token);
+            let _ = epoll.modify(self.link.socket().as_fd(), &mut event);
+            return Ok(());
         }
         self.flush_waiting().map_err(|source| SendError::Io { value: (), source })
     }
 
     /// Sends what waits, and waits for room itself.
     pub(super) fn flush_waiting(&self) -> io::Result<()> {
-        self.link.check()?;
         while !self.flush()? {
             self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
         }
@@ -284,46 +288,46 @@ impl Session {
 
     /// Sends what waits, for as long as there is room: true where nothing waits any more.
     pub(super) fn flush(&self) -> io::Result<bool> {
-        loop {
+        while self.has_queue() {
             let mut outbox = lock(&self.outbox);
-            if outbox.is_empty() {
-                return Ok(true);
-            }
-            match outbox.flush(self.link.socket()) {
+            let flushed = outbox.flush(self.link.socket());
+            self.has_queue.store(!outbox.is_empty(), Ordering::SeqCst);
+            match flushed {
                 Ok(None) => return Ok(outbox.is_empty()),
                 Ok(Some(undeliverable)) => {
                     drop(outbox);
-                    let body = encode_failure(&Failure::Refused(undeliverable.limit));
-                    let _ = self.put(Kind::Failure, undeliverable.id, body, Vec::new());
+                    let mut failure = encode_failure(&Failure::Refused(undeliverable.limit));
+                    let _ = self.put(Kind::Failure, undeliverable.id, &mut failure, Vec::new());
                 }
                 Err(_) => {
                     outbox.close();
-                    return Ok(true);
+                    self.has_queue.store(false, Ordering::SeqCst);
                 }
             }
         }
+        Ok(true)
     }
 
     pub(super) fn has_queue(&self) -> bool {
-        !lock(&self.outbox).is_empty()
+        self.has_queue.load(Ordering::SeqCst)
     }
 
     /// From now on this thread sends what has to wait, between two calls.
     pub(super) fn flush_by_this_thread(&self) {
-        let mut flusher = lock(&self.flusher);
-        let this = thread::current().id();
-        if !matches!(&*flusher, Flusher::Thread(thread) if *thread == this) {
-            *flusher = Flusher::Thread(this);
+        let this = this_thread();
+        if self.reader.load(Ordering::Relaxed) != this {
+            self.reader.store(this, Ordering::Relaxed);
         }
     }
 
     /// From now on whoever has to wait does so itself.
     pub(super) fn flush_by_nobody(&self) {
-        *lock(&self.flusher) = Flusher::Nobody;
+        self.reader.store(0, Ordering::Relaxed);
+        *lock(&self.epoll) = None;
     }
 
     pub(super) fn flush_by_epoll(&self, epoll: Arc<Epoll>, token: u64) {
-        *lock(&self.flusher) = Flusher::Epoll(epoll, token);
+        *lock(&self.epoll) = Some((epoll, token));
     }
 }
 
@@ -341,10 +345,9 @@ fn failure_of(error: &DecodeError) -> Failure {
 }
 
 /// A failure as the body of a message.
-pub(super) fn encode_failure(failure: &Failure) -> Vec<u8> {
+pub(super) fn encode_failure(failure: &Failure) -> Encoder {
     let mut encoder = Encoder::new();
     let encoded = encoder.put(failure);
     debug_assert!(encoded.is_ok(), "strings and numbers always encode");
-    let (body, _): (Vec<u8>, Attachments) = encoder.finish();
-    body
+    encoder
 }

@@ -16,15 +16,17 @@ pub(crate) struct Tasks<T> {
     tasks: PhantomData<fn() -> T>,
 }
 
-impl<T: Task> Tasks<T> {
-    pub(crate) fn new(session: Arc<Session>) -> Self {
-        Self { session, tasks: PhantomData }
-    }
-
+impl<T> Tasks<T> {
     /// Sends what waits for room; until it is sent nothing is read.
     fn flush(&self) -> io::Result<()> {
         self.session.link().check()?;
         self.session.flush_waiting()
+    }
+}
+
+impl<T: Task> Tasks<T> {
+    pub(crate) fn new(session: Arc<Session>) -> Self {
+        Self { session, tasks: PhantomData }
     }
 
     fn wait_for_input(&self) -> io::Result<()> {
@@ -65,6 +67,6 @@ impl<T> Drop for Tasks<T> {
     fn drop(&mut self) {
         self.session.flush_by_nobody();
         // Where it cannot be sent, the client is gone.
-        let _ = self.session.flush_waiting();
+        let _ = self.flush();
     }
 }

@@ -1,0 +1,111 @@
+use std::cell::Cell;
+use std::fmt;
+use std::ops::{Deref, DerefMut, Range};
+
+use crate::frame::PACKET_BYTES;
+
+thread_local! {
+    /// Room for a packet that this thread used before and that is free now.
+    static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// Room for the longest packet, which goes back to the thread that drops it.
+pub(super) struct PacketBuffer(Box<[u8]>);
+
+impl PacketBuffer {
+    #[inline]
+    pub(super) fn take() -> Self {
+        // The thread's own is gone while the thread ends.
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        Self(spare.unwrap_or_else(|| vec![0; PACKET_BYTES].into()))
+    }
+}
+
+impl Drop for PacketBuffer {
+    #[inline]
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.0);
+        let _ = SPARE.try_with(|spare| spare.set(Some(bytes)));
+    }
+}
+
+impl Deref for PacketBuffer {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for PacketBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+/// The bytes of a message: still in the packet they came in, so that a short one is looked at where it is, or in
+/// memory of their own.
+pub(crate) struct Body(Place);
+
+enum Place {
+    Packet(PacketBuffer, Range<usize>),
+    Own(Vec<u8>),
+}
+
+impl Body {
+    /// A part of a packet, which is as long as the range says.
+    #[inline]
+    pub(super) fn in_packet(packet: PacketBuffer, range: Range<usize>) -> Self {
+        Self(Place::Packet(packet, range))
+    }
+
+    /// The same bytes in as much memory as they need, for one that has to wait: a packet's room is a large one.
+    #[cfg(feature = "macros")]
+    pub(crate) fn kept(self) -> Self {
+        match self.0 {
+            Place::Packet(..) => self.into_vec().into(),
+            Place::Own(_) => self,
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        match self.0 {
+            Place::Packet(..) => self.to_vec(),
+            Place::Own(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Place::Own(bytes))
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Place::Packet(packet, range) => packet.get(range.clone()).unwrap_or_default(),
+            Place::Own(bytes) => bytes,
+        }
+    }
+}
+
+impl DerefMut for Body {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.0 {
+            Place::Packet(packet, range) => packet.get_mut(range.clone()).unwrap_or_default(),
+            Place::Own(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
