@@ -295,7 +295,7 @@ fn a_fault_says_what_was_wrong_and_hangs_up() {
     let _watchdog = Watchdog::new();
     let (raw, pending) = calling();
     raw.give("wrong/kind", &[]);
-    let wrong = ProtocolError::Kind(11);
+    let wrong = ProtocolError::Kind(16);
     assert!(matches!(pending.wait(), Err(CallError::Protocol { source, .. }) if source == wrong));
     raw.expect("fault/kind");
     raw.expect_end();
@@ -306,7 +306,7 @@ fn a_fault_says_what_was_wrong_and_hangs_up() {
     raw.expect("fault/kind");
     raw.expect_end();
 
-    let accused = ProtocolError::Accused("a message of kind 11, which has no place here".to_owned());
+    let accused = ProtocolError::Accused("a message of kind 16, which has no place here".to_owned());
     let (raw, pending) = calling();
     raw.give("fault/kind", &[]);
     assert!(matches!(pending.wait(), Err(CallError::Protocol { source, .. }) if source == accused));

@@ -38,6 +38,16 @@ pub(crate) enum Kind {
     Forwarded = 9,
     /// Why the sender hangs up: the receiver broke the protocol.
     Fault = 10,
+    /// Memory for two rings, one for each direction, which the receiver may use from now on.
+    Ring = 11,
+    /// The last message of an end over the socket: what follows is in its ring.
+    Switch = 12,
+    /// Beside the rings: there is something to read, or room.
+    Bell = 13,
+    /// Beside the rings: the descriptors of a message that follows in one.
+    Descriptors = 14,
+    /// An end that has moved to another process goes on without rings; and the answer to that.
+    Reset = 15,
 }
 
 impl TryFrom<u8> for Kind {
@@ -56,6 +66,11 @@ impl TryFrom<u8> for Kind {
             8 => Self::Failure,
             9 => Self::Forwarded,
             10 => Self::Fault,
+            11 => Self::Ring,
+            12 => Self::Switch,
+            13 => Self::Bell,
+            14 => Self::Descriptors,
+            15 => Self::Reset,
             other => return Err(ProtocolError::Kind(other)),
         })
     }
@@ -227,7 +242,7 @@ mod tests {
     #[test]
     fn every_unknown_kind_and_form_is_named() {
         let mut packet = packet(HEADER, b"abc");
-        for kind in (0..=u8::MAX).filter(|kind| !(1..=10).contains(kind)) {
+        for kind in (0..=u8::MAX).filter(|kind| !(1..=15).contains(kind)) {
             packet[0] = kind;
             assert_eq!(Header::decode(&packet), Err(ProtocolError::Kind(kind)));
         }

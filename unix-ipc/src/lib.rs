@@ -147,6 +147,8 @@ mod handle;
 mod limits;
 mod raw_channel;
 #[cfg(feature = "macros")]
+mod ring;
+#[cfg(feature = "macros")]
 mod service;
 #[cfg(feature = "serde")]
 mod shared_memory;

@@ -36,6 +36,13 @@ pub struct Limits {
     pub queued_reply_bytes: usize,
     /// The longest time for a peer to introduce itself: 10 seconds.
     pub handshake: Duration,
+    /// The bytes of each of the two rings that a connection has once it is busy, through which calls and replies go
+    /// without a system call: 64 KiB. 0 is for none. The end that spawned or listens decides, the other only
+    /// whether to use them.
+    pub ring_bytes: usize,
+    /// The longest time that a thread looks for a call or a reply before it sleeps, if the other end runs on another core:
+    /// 30 microseconds. Zero is for not at all.
+    pub spin: Duration,
     /// The spare socket pairs that a spawned child gets, for [`channel`](crate::channel()) after it
     /// has given up `socketpair`: 4. Each costs the child two descriptors.
     pub spare_pairs: usize,
@@ -80,6 +87,8 @@ impl Default for Limits {
             unread_reply_bytes: 256 << 20,
             queued_reply_bytes: 256 << 20,
             handshake: Duration::from_secs(10),
+            ring_bytes: 64 << 10,
+            spin: Duration::from_micros(30),
             spare_pairs: 4,
         }
     }

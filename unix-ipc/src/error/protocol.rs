@@ -1,6 +1,9 @@
 use std::fmt;
 use std::io;
 
+#[cfg(feature = "macros")]
+use crate::ring::Lie;
+
 /// Nonsense from the peer: what a packet said that the protocol does not allow.
 ///
 /// The wire format is described byte by byte in `WIRE.md` of the repository.
@@ -67,6 +70,8 @@ pub enum ProtocolError {
     Role,
     /// A body that does not decode.
     Body(String),
+    /// What stands in memory that both processes share and cannot stand there, or what should be there and is not.
+    Ring(&'static str),
     /// The peer says that this side broke the protocol, and hung up.
     Accused(String),
 }
@@ -103,12 +108,20 @@ impl fmt::Display for ProtocolError {
             }
             Self::Role => f.write_str("both ends of the connection are clients, or both are servers"),
             Self::Body(reason) => write!(f, "a body that does not decode: {reason}"),
+            Self::Ring(what) => write!(f, "shared memory with {what}"),
             Self::Accused(reason) => write!(f, "the peer hung up because it received {reason}"),
         }
     }
 }
 
 impl std::error::Error for ProtocolError {}
+
+#[cfg(feature = "macros")]
+impl From<Lie> for ProtocolError {
+    fn from(Lie(what): Lie) -> Self {
+        Self::Ring(what)
+    }
+}
 
 impl From<ProtocolError> for io::Error {
     fn from(error: ProtocolError) -> Self {

@@ -21,6 +21,12 @@ impl PacketBuffer {
     }
 }
 
+impl fmt::Debug for PacketBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PacketBuffer(..)")
+    }
+}
+
 impl Drop for PacketBuffer {
     #[inline]
     fn drop(&mut self) {

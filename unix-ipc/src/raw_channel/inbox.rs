@@ -4,6 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use super::body::PacketBuffer;
+#[cfg(feature = "macros")]
+use super::inlet::{Found, Inlet, Receiving};
 use super::{Body, Message};
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::{self, Form, Fragment, HEADER_BYTES, Header, Kind};
@@ -23,6 +25,11 @@ pub(crate) struct Inbox {
     limits: Limits,
     /// Who sent the packet that was read last, where packets say so.
     sender: Option<Credentials>,
+    /// Where packets come from, once it is not the socket alone.
+    #[cfg(feature = "macros")]
+    inlet: Option<Box<Inlet>>,
+    #[cfg(feature = "macros")]
+    pending_ring: Option<Box<Receiving>>,
 }
 
 /// A long message of which only the beginning is there.
@@ -49,6 +56,9 @@ pub(crate) enum Incoming {
     Nothing,
     /// Nothing whole is there yet, but there may be more to read.
     Piece,
+    /// The other end rang: there may be something to read, or room to send.
+    #[cfg(feature = "macros")]
+    Rung,
     /// No sender is left, and nothing they sent.
     End,
 }
@@ -77,7 +87,16 @@ impl<E: Into<RecvError>> From<E> for Broken {
 impl Inbox {
     /// An inbox that keeps so many long messages half received at once.
     pub(crate) fn new(limits: Limits, most_unfinished: usize) -> Self {
-        Self { unfinished: Vec::new(), most_unfinished, limits, sender: None }
+        Self {
+            unfinished: Vec::new(),
+            most_unfinished,
+            limits,
+            sender: None,
+            #[cfg(feature = "macros")]
+            inlet: None,
+            #[cfg(feature = "macros")]
+            pending_ring: None,
+        }
     }
 
     #[cfg(feature = "serde")]
@@ -90,6 +109,38 @@ impl Inbox {
     pub(crate) fn is_in_a_message(&mut self) -> bool {
         self.unfinished.retain(|unfinished| !unfinished.sender_is_gone());
         !self.unfinished.is_empty()
+    }
+
+    /// Packets come over the socket alone from now on.
+    #[cfg(feature = "macros")]
+    pub(crate) fn receive_over_socket(&mut self) {
+        self.inlet = None;
+        self.pending_ring = None;
+    }
+
+    /// Packets come through a ring from now on.
+    #[cfg(feature = "macros")]
+    pub(crate) fn receive_through(&mut self, ring: Receiving) {
+        self.inlet = Some(Box::new(Inlet::new(ring, self.limits.spin)));
+    }
+
+    /// Has the other end ring when it sends: false where there is something to read already.
+    #[cfg(feature = "macros")]
+    pub(crate) fn fall_asleep(&mut self, socket: &Socket) -> bool {
+        self.inlet.as_mut().is_none_or(|inlet| inlet.fall_asleep(socket))
+    }
+
+    /// Waits until the other end rings, and takes no message: false where it is gone, `None` where messages come the same
+    /// way as the bell.
+    #[cfg(feature = "macros")]
+    pub(crate) fn wait_for_bell(&mut self, socket: &Socket) -> Result<Option<bool>, RecvError> {
+        self.inlet.as_mut().map(|inlet| inlet.wait_for_bell(socket)).transpose()
+    }
+
+    /// Where packets will come from when the other end says so.
+    #[cfg(feature = "macros")]
+    pub(crate) fn pending_ring(&mut self) -> &mut Option<Box<Receiving>> {
+        &mut self.pending_ring
     }
 
     /// Who sent the packet that was read last.
@@ -113,6 +164,15 @@ impl Inbox {
     #[inline]
     fn receive_packet(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
         let mut packet = PacketBuffer::take();
+        #[cfg(feature = "macros")]
+        if let Some(inlet) = &mut self.inlet {
+            return match inlet.receive(&mut packet, socket, wait)? {
+                Found::Packet(received) => self.accept(packet, received),
+                Found::Nothing => Ok(Incoming::Nothing),
+                Found::Bell => Ok(Incoming::Rung),
+                Found::End => Ok(Incoming::End),
+            };
+        }
         match socket.receive(&mut packet, wait) {
             Ok(Some(received)) => self.accept(packet, received),
             Ok(None) => Ok(Incoming::End),

@@ -2,11 +2,18 @@
 
 mod body;
 mod inbox;
+#[cfg(feature = "macros")]
+mod inlet;
 mod message;
 mod outgoing;
+#[cfg(feature = "macros")]
+mod outlet;
 mod receiver;
 mod sender;
 mod spare;
+#[cfg(feature = "macros")]
+mod spin;
+mod way;
 
 use std::io;
 
@@ -17,7 +24,9 @@ pub(crate) use self::body::Body;
 pub(crate) use self::inbox::{Broken, Inbox, Incoming};
 pub(crate) use self::message::Message;
 #[cfg(feature = "macros")]
-pub(crate) use self::outgoing::{Outgoing, Progress, refusal, send_at_once};
+pub(crate) use self::outgoing::{Outgoing, Progress, refusal};
+#[cfg(feature = "macros")]
+pub(crate) use self::outlet::Outlet;
 pub use self::receiver::RawReceiver;
 pub use self::sender::RawSender;
 #[cfg(feature = "macros")]

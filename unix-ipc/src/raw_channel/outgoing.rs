@@ -1,16 +1,13 @@
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
+use super::way::Way;
 use crate::error::LimitExceeded;
 use crate::frame::{FRAGMENT_BYTES, Form, Fragment, HEADER_BYTES, Header, Kind, MEMORY_BYTES, PACKET_BYTES};
 use crate::limits::KERNEL_DESCRIPTORS;
-use crate::socket::Socket;
 use crate::sys::memory;
-
-/// The most bytes of a piece that is copied behind its header.
-const SMALL_BYTES: usize = 256;
 
 /// No packet is made smaller than this to fit a small socket buffer.
 const SMALLEST_PACKET: usize = 1 << 10;
@@ -64,16 +61,18 @@ impl Outgoing {
     #[inline]
     pub(crate) fn send_packet<D: AsFd>(
         &mut self,
-        socket: &Socket,
+        way: &mut Way<'_>,
         body: &[u8],
         descriptors: &[D],
     ) -> io::Result<Progress> {
+        let longest = way.longest();
+        if self.packet_bytes > longest && self.becomes_long(longest, body) {
+            return Ok(Progress::More);
+        }
         loop {
-            match self.try_packet(socket, body, descriptors) {
+            match self.try_packet(way, body, descriptors) {
                 Err(error) if is_too_large(&error) && self.packet_bytes > SMALLEST_PACKET => {
-                    let was_long = self.is_long(body);
-                    self.packet_bytes /= 2;
-                    if !was_long && self.is_long(body) {
+                    if self.becomes_long(self.packet_bytes / 2, body) {
                         return Ok(Progress::More);
                     }
                 }
@@ -82,15 +81,22 @@ impl Outgoing {
         }
     }
 
+    /// Makes packets shorter: true where the message needs several from now on and has not begun.
+    fn becomes_long(&mut self, packet_bytes: usize, body: &[u8]) -> bool {
+        let was_long = self.is_long(body);
+        self.packet_bytes = packet_bytes;
+        !was_long && self.is_long(body)
+    }
+
     #[inline]
     fn try_packet<D: AsFd>(
         &mut self,
-        socket: &Socket,
+        way: &mut Way<'_>,
         body: &[u8],
         descriptors: &[D],
     ) -> io::Result<Progress> {
         if self.sent == 0 && !self.is_long(body) {
-            self.put(socket, Form::Whole, &[], body, descriptors)?;
+            self.put(way, Form::Whole, &[], body, descriptors)?;
             return Ok(Progress::Done);
         }
         let piece = &body[self.sent..];
@@ -102,7 +108,7 @@ impl Outgoing {
         };
         let is_last = self.sent + piece.len() == body.len();
         let riding = if is_last { descriptors } else { &[] };
-        self.put(socket, Form::Fragment, &place.encode(), piece, riding)?;
+        self.put(way, Form::Fragment, &place.encode(), piece, riding)?;
         self.sent += piece.len();
         Ok(if is_last { Progress::Done } else { Progress::More })
     }
@@ -110,7 +116,7 @@ impl Outgoing {
     #[inline]
     fn put<D: AsFd>(
         &self,
-        socket: &Socket,
+        way: &mut Way<'_>,
         form: Form,
         place: &[u8],
         piece: &[u8],
@@ -123,56 +129,56 @@ impl Outgoing {
             length: wire_length(place.len() + piece.len())?,
             id: self.id,
         };
-        let header = header.encode();
-        if descriptors.is_empty() && !self.named && piece.len() <= SMALL_BYTES {
-            return send_small(socket, &header, place, piece);
+        let named = self.named && self.sent == 0;
+        way.send(&Packet { header: &header.encode(), place, piece, named }, descriptors)
+    }
+
+    /// How long the next packet is, and how many descriptors ride on it.
+    #[cfg(feature = "macros")]
+    pub(crate) fn next_packet(&self, body: &[u8], descriptors: usize) -> (usize, usize) {
+        let left = body.len() - self.sent;
+        if self.sent == 0 && !self.is_long(body) {
+            return (HEADER_BYTES + left, descriptors);
         }
-        let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-        let parts = [IoSlice::new(&header), IoSlice::new(place), IoSlice::new(piece)];
-        if self.named && self.sent == 0 {
-            return socket.send_with_credentials(&parts, &descriptors);
-        }
-        socket.send(&parts, &descriptors)
+        let most = self.packet_bytes - HEADER_BYTES - FRAGMENT_BYTES;
+        (HEADER_BYTES + FRAGMENT_BYTES + left.min(most), if left <= most { descriptors } else { 0 })
     }
 }
 
-/// Sends a small packet from one place: for a few bytes that costs less than telling the kernel of three.
-#[inline]
-fn send_small(socket: &Socket, header: &[u8], place: &[u8], piece: &[u8]) -> io::Result<()> {
-    /// To clear room for the longest small packet costs more than to copy a short one into it.
-    const SHORT: usize = 64;
-    let mut short = [0; SHORT];
-    let mut long;
-    let mut end = 0;
-    let packet: &mut [u8] = if header.len() + place.len() + piece.len() <= SHORT {
-        &mut short
-    } else {
-        long = [0; HEADER_BYTES + FRAGMENT_BYTES + SMALL_BYTES];
-        &mut long
-    };
-    for part in [header, place, piece] {
-        packet[end..end + part.len()].copy_from_slice(part);
-        end += part.len();
+/// A packet on its way out, as what it is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet<'a> {
+    pub(super) header: &'a [u8; HEADER_BYTES],
+    /// Where the piece belongs in a long message; else nothing.
+    pub(super) place: &'a [u8],
+    pub(super) piece: &'a [u8],
+    /// Whether the kernel names the sending process.
+    pub(super) named: bool,
+}
+
+#[cfg(feature = "macros")]
+impl Packet<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.header.len() + self.place.len() + self.piece.len()
     }
-    socket.send_bytes(&packet[..end])
 }
 
 /// Sends a message whole or not at all: `WouldBlock` where there is no room now, and where the message is long and
 /// the process may not make the memory file that it travels in.
 pub(crate) fn send_at_once<D: AsFd>(
-    socket: &Socket,
+    way: &mut Way<'_>,
     (kind, id): (Kind, u64),
     body: &[u8],
     descriptors: &[D],
 ) -> io::Result<()> {
     let mut message = Outgoing::new(kind, id, 0);
-    let is_sent = !message.is_long(body) && message.send_packet(socket, body, descriptors)? == Progress::Done;
-    if is_sent { Ok(()) } else { send_in_memory(socket, (kind, id), body, descriptors) }
+    let is_sent = !message.is_long(body) && message.send_packet(way, body, descriptors)? == Progress::Done;
+    if is_sent { Ok(()) } else { send_in_memory(way, (kind, id), body, descriptors) }
 }
 
 /// Sends a message as one packet: its bytes are in a memory file, the first of its descriptors.
 fn send_in_memory<D: AsFd>(
-    socket: &Socket,
+    way: &mut Way<'_>,
     (kind, id): (Kind, u64),
     body: &[u8],
     descriptors: &[D],
@@ -192,7 +198,8 @@ fn send_in_memory<D: AsFd>(
         id,
     };
     let length = (body.len() as u64).to_le_bytes();
-    socket.send(&[IoSlice::new(&header.encode()), IoSlice::new(&length)], &riding)
+    let packet = Packet { header: &header.encode(), place: &[], piece: &length, named: false };
+    way.send(&packet, &riding)
 }
 
 /// A length as the wire has it. Limits keep messages below 4 GiB, so this fails only for a bug.

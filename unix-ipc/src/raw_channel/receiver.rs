@@ -86,6 +86,8 @@ impl RawReceiver {
                 Incoming::End => return Err(RecvError::Disconnected),
                 Incoming::Piece if deadline.has_passed() => return Err(RecvError::Timeout),
                 Incoming::Piece => {}
+                #[cfg(feature = "macros")]
+                Incoming::Rung => {}
                 // The lock is free while this thread waits, for others that receive with a deadline.
                 Incoming::Nothing => self.wait(deadline)?,
             }
@@ -97,6 +99,8 @@ impl RawReceiver {
             Incoming::Message(message) => Ok(Some(message)),
             Incoming::End => Err(RecvError::Disconnected),
             Incoming::Piece | Incoming::Nothing => Ok(None),
+            #[cfg(feature = "macros")]
+            Incoming::Rung => Ok(None),
         }
     }
 

@@ -80,7 +80,7 @@ impl RawSender {
             if turn.is_none() && message.is_long(bytes) {
                 turn = Some(self.turn.take(deadline).ok_or(SendError::Timeout(()))?);
             }
-            match message.send_packet(&self.socket, bytes, descriptors) {
+            match message.send_packet(&mut (&self.socket).into(), bytes, descriptors) {
                 Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::More) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(deadline)?,
@@ -91,7 +91,8 @@ impl RawSender {
 
     pub(crate) fn try_send_all<D: AsFd>(&self, bytes: &[u8], descriptors: &[D]) -> Result<(), SendError> {
         self.check(bytes, descriptors.len())?;
-        outgoing::send_at_once(&self.socket, (Kind::Value, 0), bytes, descriptors).map_err(send_error)
+        outgoing::send_at_once(&mut (&self.socket).into(), (Kind::Value, 0), bytes, descriptors)
+            .map_err(send_error)
     }
 
     fn check(&self, bytes: &[u8], descriptors: usize) -> Result<(), SendError> {

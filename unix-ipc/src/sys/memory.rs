@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
+#[cfg(feature = "macros")]
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::libc::{self, off_t};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -26,6 +28,15 @@ pub(crate) fn create(len: usize) -> io::Result<OwnedFd> {
     let file = memory_file()?;
     ftruncate(&file, offset(len)?)?;
     add_seals(file.as_fd(), SIZED)?;
+    Ok(file)
+}
+
+/// The same with pages for all of it, so that none can be missing later. Nobody can seal it against writing.
+#[cfg(feature = "macros")]
+pub(crate) fn create_filled(len: usize) -> io::Result<OwnedFd> {
+    let file = create(len)?;
+    fallocate(&file, FallocateFlags::empty(), 0, offset(len)?)?;
+    add_seals(file.as_fd(), SealFlag::F_SEAL_SEAL)?;
     Ok(file)
 }
 

@@ -5,6 +5,8 @@ pub(crate) mod accept;
 #[cfg(feature = "macros")]
 pub(crate) mod bell;
 #[cfg(feature = "macros")]
+pub(crate) mod core;
+#[cfg(feature = "macros")]
 pub(crate) mod core_dumps;
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 pub(crate) mod fork;
@@ -15,6 +17,8 @@ pub(crate) mod liveness;
 #[cfg(feature = "serde")]
 pub(crate) mod mapping;
 pub(crate) mod memory;
+#[cfg(feature = "macros")]
+pub(crate) mod pages;
 #[cfg(feature = "macros")]
 pub(crate) mod pidfd;
 pub(crate) mod process;

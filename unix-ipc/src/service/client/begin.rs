@@ -62,12 +62,15 @@ impl Core {
         patience: Patience,
     ) -> Result<u64, CallError> {
         let (number, method) = (method, self.name_of(method));
-        let id = {
-            let mut state = self.check(number, call, patience)?;
-            state.calls.begin().map_err(|source| CallError::Refused { method, source })?
-        };
-        match self.send_call((Kind::Call, id), call, patience.deadline) {
-            Ok(()) => Ok(id),
+        let descriptors = call.attachments().open().map_err(|source| CallError::Io { method, source })?;
+        let mut state = self.check(number, call, patience)?;
+        let id = state.calls.begin().map_err(|source| CallError::Refused { method, source })?;
+        let message = Outgoing::new(Kind::Call, id, 0);
+        match self.send(state, message, call.bytes(), &descriptors, patience.deadline) {
+            Ok(()) => {
+                call.attachments().accepted();
+                Ok(id)
+            }
             Err(failure) => {
                 self.state().calls.abandon(id);
                 Err(self.send_error(method, patience, failure))
@@ -82,20 +85,12 @@ impl Core {
         call: &mut Encoder,
         patience: Patience,
     ) -> Result<(), CallError> {
-        drop(self.check(method, call, patience)?);
-        let sent = self.send_call((Kind::OneWay, 0), call, patience.deadline);
-        sent.map_err(|failure| self.send_error(self.name_of(method), patience, failure))
-    }
-
-    #[inline]
-    fn send_call(
-        &self,
-        (kind, id): (Kind, u64),
-        call: &mut Encoder,
-        deadline: Deadline,
-    ) -> Result<(), SendFailure> {
-        let descriptors = call.attachments().open().map_err(SendFailure::Io)?;
-        self.send(Outgoing::new(kind, id, 0), call.bytes(), &descriptors, deadline)?;
+        let (number, method) = (method, self.name_of(method));
+        let descriptors = call.attachments().open().map_err(|source| CallError::Io { method, source })?;
+        let state = self.check(number, call, patience)?;
+        let message = Outgoing::new(Kind::OneWay, 0, 0);
+        let sent = self.send(state, message, call.bytes(), &descriptors, patience.deadline);
+        sent.map_err(|failure| self.send_error(method, patience, failure))?;
         call.attachments().accepted();
         Ok(())
     }
@@ -151,13 +146,35 @@ impl Core {
         }
         let nothing: [Arc<OwnedFd>; 0] = [];
         let hello = self.hello().encode();
-        self.send(Outgoing::new(Kind::Hello, 0, 0).named(), hello.bytes(), &nothing, deadline)?;
+        let message = Outgoing::new(Kind::Hello, 0, 0).named();
+        self.send(self.state(), message, hello.bytes(), &nothing, deadline)?;
         self.state().introduced = true;
         Ok(())
     }
 
     #[inline]
     fn send<D: AsFd>(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        mut message: Outgoing,
+        body: &[u8],
+        descriptors: &[D],
+        deadline: Deadline,
+    ) -> Result<(), SendFailure> {
+        let socket = self.link.socket();
+        if !message.is_long(body) {
+            match state.outlet.send_packet(&mut message, socket, body, descriptors) {
+                Ok(Progress::Done) => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
+                Ok(Progress::More) | Err(_) => {}
+            }
+        }
+        drop(state);
+        self.send_in_turn(message, body, descriptors, deadline)
+    }
+
+    /// Sends a message that is long, or for which there is no room now.
+    fn send_in_turn<D: AsFd>(
         &self,
         mut message: Outgoing,
         body: &[u8],
@@ -169,10 +186,14 @@ impl Core {
             if turn.is_none() && message.is_long(body) {
                 turn = Some(self.long.take(deadline).ok_or(SendFailure::TimedOut)?);
             }
-            match message.send_packet(self.link.socket(), body, descriptors) {
+            let socket = self.link.socket();
+            let sent = self.state().outlet.send_packet(&mut message, socket, body, descriptors);
+            match sent {
                 Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::More) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(deadline)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait_for_room(&message, body, descriptors.len(), deadline)?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -180,25 +201,55 @@ impl Core {
 
     /// Waits for room, and reads meanwhile what comes if nobody else does: the server may wait for the
     /// same.
-    fn wait_for_room(&self, deadline: Deadline) -> Result<(), SendFailure> {
+    fn wait_for_room(
+        &self,
+        message: &Outgoing,
+        body: &[u8],
+        descriptors: usize,
+        deadline: Deadline,
+    ) -> Result<(), SendFailure> {
         loop {
-            let reads = self.state().reads;
-            let socket = PollFd::new(self.link.socket().as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT);
-            let child = self.link.peer_child().and_then(Child::pidfd);
-            let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
-            let mut waited: Vec<PollFd<'_>> = std::iter::once(socket).chain(child).collect();
-            if !wait(&mut waited, deadline)? {
+            let (reads, wants_room) = {
+                let mut state = self.state();
+                (state.reads, state.outlet.want_room(message, body, descriptors))
+            };
+            let through_ring = match wants_room? {
+                Some(false) => return Ok(()),
+                wants_room => wants_room.is_some(),
+            };
+            if deadline.has_passed() {
                 return Err(SendFailure::TimedOut);
             }
-            let events = waited.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-            if events.contains(PollFlags::POLLOUT) {
-                return Ok(());
+            match self.try_read() {
+                // The bell for room comes to whoever reads.
+                Some(reading) if through_ring => reading.read_news(deadline),
+                Some(reading) => {
+                    if self.link.fall_asleep() && self.wait_for_socket(deadline)? {
+                        return Ok(());
+                    }
+                    reading.read_available();
+                }
+                None if through_ring => self.wait_for_progress(reads, deadline),
+                None if self.wait_for_socket(deadline)? => return Ok(()),
+                None => self.wait_for_progress(reads, deadline),
             }
-            self.read_or_let_read(reads, deadline);
             if self.state().calls.ended().is_some() {
                 return Err(SendFailure::HungUp);
             }
         }
+    }
+
+    /// Waits until there is room in the socket, or something to read: whether there is room.
+    fn wait_for_socket(&self, deadline: Deadline) -> Result<bool, SendFailure> {
+        let socket = PollFd::new(self.link.socket().as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT);
+        let child = self.link.peer_child().and_then(Child::pidfd);
+        let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
+        let mut waited: Vec<PollFd<'_>> = std::iter::once(socket).chain(child).collect();
+        if !wait(&mut waited, deadline)? {
+            return Err(SendFailure::TimedOut);
+        }
+        let events = waited.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+        Ok(events.contains(PollFlags::POLLOUT))
     }
 
     /// There is something to read: reads it, or waits until the thread that reads has.

@@ -24,6 +24,8 @@ struct Moved {
     next_id: u64,
     introduced: bool,
     peer: Option<Hello>,
+    /// How often the connection has lost its rings this way.
+    resets: u64,
 }
 
 /// The connection on its way: when the message is accepted it is no longer ours.
@@ -71,11 +73,12 @@ fn prepare(core: &Arc<Core>) -> Result<Moved, &'static str> {
     }
     let peer = state.peer.as_ref().map(|peer| peer.hello.clone());
     let (next_id, introduced) = (state.calls.next_id(), state.introduced);
+    let resets = state.outlet.resets();
     state.moving = true;
     drop(state);
     let descriptor = codec::attach_later(Box::new(Moving(Arc::clone(core))))
         .map_err(|_| "a client can only be sent in a message of unix_ipc")?;
-    Ok(Moved { descriptor, next_id, introduced, peer })
+    Ok(Moved { descriptor, next_id, introduced, peer, resets })
 }
 
 impl<'de, T: Task> Deserialize<'de> for Client<T> {
@@ -94,6 +97,7 @@ impl Core {
     fn take_over(&self, moved: Moved) -> Result<(), ProtocolError> {
         let peer = moved.peer.map(|hello| self.meet(hello)).transpose()?;
         let mut state = self.state();
+        state.outlet.start_anew(moved.resets);
         state.calls.start_at(moved.next_id);
         state.introduced = moved.introduced;
         state.peer = peer;

@@ -105,7 +105,7 @@ impl<'a> Reading<'a> {
                 return Read::Own(message);
             }
             Ok(Incoming::Message(message)) => self.route(message),
-            Ok(Incoming::Piece) => {}
+            Ok(Incoming::Piece | Incoming::Rung) => {}
             Ok(Incoming::Nothing) => return Read::Nothing,
             Ok(Incoming::End) => self.end(self.reason_of_end()),
             Err(broken) => self.route_broken(broken),
@@ -178,6 +178,10 @@ impl<'a> Reading<'a> {
                 let reason = String::from_utf8_lossy(&message.body).into_owned();
                 self.end(Ended::Protocol(ProtocolError::Accused(reason)));
                 Ok(())
+            }
+            Kind::Ring | Kind::Switch | Kind::Bell | Kind::Descriptors | Kind::Reset => {
+                let mut state = self.0.state();
+                self.0.link.change_ways(&mut state.outlet, message).map(drop)
             }
             other => Err(ProtocolError::Kind(other as u8)),
         }

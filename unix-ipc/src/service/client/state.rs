@@ -10,7 +10,7 @@ use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
 use crate::deadline::Deadline;
 use crate::limits::Limits;
-use crate::raw_channel::RawReceiver;
+use crate::raw_channel::{Outlet, RawReceiver};
 use crate::sync::{Turn, lock, wait_on};
 
 /// The calling end of a connection, shared by all clones of a client.
@@ -40,6 +40,7 @@ pub(super) const BRIEF_WAIT: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(super) struct State {
+    pub(super) outlet: Outlet,
     pub(super) calls: Calls<Thread, ReplySocket>,
     /// Whether a thread reads.
     pub(super) reading: bool,
@@ -65,12 +66,14 @@ impl Core {
     pub(super) fn new<T: Task>(connection: Connection) -> Self {
         let link = connection.into_link();
         let limits = *link.limits();
+        let outlet = link.outlet(true);
         let waits_briefly = link.socket().set_brief_wait(BRIEF_WAIT).is_ok();
         Self {
             link,
             service: T::SERVICE,
             methods: T::METHODS,
             state: Mutex::new(State {
+                outlet,
                 calls: Calls::new(limits.calls_in_flight, limits.unread_reply_bytes),
                 reading: false,
                 listening: 0,

@@ -180,6 +180,12 @@ impl Reading<'_> {
         None
     }
 
+    /// Waits for what comes next, and reads what is there.
+    pub(super) fn read_news(&self, deadline: Deadline) {
+        self.sleep(deadline);
+        self.read_available();
+    }
+
     /// Sleeps until there may be something to read, or the time is over. A child's end comes with its last packets.
     fn sleep(&self, deadline: Deadline) {
         match self.sleep_for_news(deadline) {
@@ -191,6 +197,9 @@ impl Reading<'_> {
 
     fn sleep_for_news(&self, deadline: Deadline) -> std::io::Result<Woken> {
         let core = self.core();
+        if !core.link.fall_asleep() {
+            return Ok(Woken::ByPackets);
+        }
         let (sockets, has_ended) = {
             let state = core.state();
             (state.calls.sockets(), state.calls.ended().is_some())

@@ -11,9 +11,10 @@ use nix::sys::socket::Shutdown;
 
 use super::PeerCredentials;
 use crate::deadline::Deadline;
+use crate::error::ProtocolError;
 use crate::frame::Kind;
 use crate::limits::Limits;
-use crate::raw_channel::{Broken, Inbox, Incoming, Outgoing, Progress};
+use crate::raw_channel::{Broken, Inbox, Incoming, Message, Outgoing, Outlet, Progress};
 use crate::service::child::{Child, EXIT_WAIT};
 use crate::socket::Socket;
 use crate::sync::lock;
@@ -30,6 +31,19 @@ const MOST_REASON_BYTES: usize = 1024;
 /// How long a thread that waits for the peer's first packet goes without asking whether another has read it.
 const PEER_PAUSE: Duration = Duration::from_millis(20);
 
+/// Which end makes the rings of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maker {
+    /// This one, which spawned or listened: the other may be unable to.
+    Us,
+    Peer,
+    /// Nobody knows which end made the connection.
+    Client,
+}
+
+/// How long a thread that waits for room, and that no bell wakes, goes without looking for it.
+const BELL_PAUSE: Duration = Duration::from_millis(1);
+
 /// One end of a connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -37,6 +51,7 @@ pub(crate) struct Link {
     socket: Socket,
     child: Option<Child>,
     inbox: Mutex<Inbox>,
+    maker: Maker,
     limits: Limits,
     peer: OnceLock<PeerCredentials>,
     /// How many threads want packets to name their sender.
@@ -52,6 +67,7 @@ impl Link {
             socket,
             child: None,
             inbox: Mutex::new(Inbox::new(limits, UNFINISHED)),
+            maker: Maker::Peer,
             limits,
             peer: OnceLock::new(),
             naming: Mutex::new(0),
@@ -62,7 +78,22 @@ impl Link {
 
     /// The same with another owner of the other end's process.
     pub(crate) fn with_child(self, child: Child) -> Self {
-        Self { child: Some(child), ..self }
+        Self { child: Some(child), ..self }.with_maker(Maker::Us)
+    }
+
+    /// The same with another end that makes the rings.
+    pub(crate) fn with_maker(self, maker: Maker) -> Self {
+        Self { maker, ..self }
+    }
+
+    /// What this end sends through, once it is known whether it is the client.
+    pub(crate) fn outlet(&self, is_client: bool) -> Outlet {
+        let makes = match self.maker {
+            Maker::Us => true,
+            Maker::Peer => false,
+            Maker::Client => is_client,
+        };
+        Outlet::new(self.limits.ring_bytes, makes)
     }
 
     pub(crate) fn set_limits(&mut self, limits: Limits) {
@@ -123,8 +154,25 @@ impl Link {
     /// Sends what fits now of one short message; the kernel names this process to the peer.
     pub(crate) fn send_named(&self, kind: Kind, body: &[u8], descriptors: &[impl AsFd]) -> io::Result<()> {
         let mut message = Outgoing::new(kind, 0, 0).named();
-        while message.send_packet(&self.socket, body, descriptors)? == Progress::More {}
+        while message.send_packet(&mut (&self.socket).into(), body, descriptors)? == Progress::More {}
         Ok(())
+    }
+
+    /// Has the peer ring when it sends, for a thread that is about to wait for the socket: false where there is something
+    /// to read already.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        lock(&self.inbox).fall_asleep(&self.socket)
+    }
+
+    /// Waits until the peer rings, for room, and reads no message: false where it is gone.
+    pub(crate) fn wait_for_bell(&self) -> io::Result<bool> {
+        if let Ok(mut inbox) = self.inbox.try_lock()
+            && let Some(is_there) = inbox.wait_for_bell(&self.socket)?
+        {
+            return Ok(is_there);
+        }
+        // The bell wakes the thread that reads, and not this one; or it is behind calls that are not to be read yet.
+        Ok(!self.wait(PollFlags::empty(), Deadline::after(BELL_PAUSE))?)
     }
 
     /// No more is read by anybody who has the socket; in a copy of the process that made this, nothing changes.
@@ -138,7 +186,8 @@ impl Link {
         // The receiver reads what it can of a letter that is cut.
         let reason = reason.as_bytes();
         let reason = reason.get(..MOST_REASON_BYTES).unwrap_or(reason);
-        let _ = Outgoing::new(Kind::Fault, 0, 0).send_packet(&self.socket, reason, &nothing);
+        // Over the socket: whoever broke the protocol may not read its ring.
+        let _ = Outgoing::new(Kind::Fault, 0, 0).send_packet(&mut (&self.socket).into(), reason, &nothing);
         self.hang_up();
     }
 
@@ -171,6 +220,40 @@ impl Link {
             let _ = self.peer.set(sender.into());
         }
         received
+    }
+
+    /// The peer offers rings, sends through its ring from now on, or goes on without. Says whether what this end was about
+    /// to send is void.
+    #[cold]
+    pub(crate) fn change_ways(&self, outlet: &mut Outlet, message: Message) -> Result<bool, ProtocolError> {
+        if outlet.is_outdated(message.kind) {
+            return Ok(false);
+        }
+        let mut inbox = lock(&self.inbox);
+        if message.kind == Kind::Ring {
+            let ring = outlet.take_offer(&self.socket, &message.body, message.descriptors)?;
+            *inbox.pending_ring() = ring.map(Box::new);
+            return Ok(false);
+        }
+        if !message.body.is_empty() || !message.descriptors.is_empty() {
+            return Err(ProtocolError::Kind(message.kind as u8));
+        }
+        match message.kind {
+            Kind::Bell if outlet.has_rings() => Ok(false),
+            Kind::Switch => {
+                let ring = match inbox.pending_ring().take() {
+                    Some(ring) => *ring,
+                    None => outlet.is_taken(&self.socket)?,
+                };
+                inbox.receive_through(ring);
+                Ok(false)
+            }
+            Kind::Reset => {
+                inbox.receive_over_socket();
+                Ok(outlet.is_reset(&self.socket, message.id))
+            }
+            other => Err(ProtocolError::Kind(other as u8)),
+        }
     }
 
     /// Packets name their sender until this is dropped. Only while the first one is read: left on, the kernel would

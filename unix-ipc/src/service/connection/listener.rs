@@ -3,6 +3,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::link::Maker;
 use super::{Connection, Link};
 use crate::deadline::Deadline;
 use crate::limits::Limits;
@@ -169,9 +170,9 @@ impl Listener {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         match self.listening.try_accept() {
-            Ok(accepted) => {
-                Ok(accepted.map(|(socket, peer)| Link::new(socket, self.limits).with_peer(peer.into())))
-            }
+            Ok(accepted) => Ok(accepted.map(|(socket, peer)| {
+                Link::new(socket, self.limits).with_peer(peer.into()).with_maker(Maker::Us)
+            })),
             Err(_) if self.is_closed() => Err(io::ErrorKind::ConnectionAborted.into()),
             Err(error) => Err(error),
         }

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::{borrow::BorrowMut, fmt};
 
 pub(crate) use self::link::Link;
+use self::link::Maker;
 pub use self::listener::{Incoming, Listener};
 pub use self::peer::PeerCredentials;
 use super::child::{SpawnError, SpawnOptions};
@@ -230,7 +231,7 @@ impl Drop for Connection {
 
 impl From<Socket> for Connection {
     fn from(socket: Socket) -> Self {
-        Self::from_link(Link::new(socket, Limits::default()))
+        Self::from_link(Link::new(socket, Limits::default()).with_maker(Maker::Client))
     }
 }
 

@@ -71,7 +71,7 @@ fn wait_for_child(link: &Link, child: &Child, deadline: Deadline) -> Result<(), 
             Incoming::Piece if deadline.has_passed() => {
                 return Err(SpawnError::TimedOut { after: link.limits().handshake });
             }
-            Incoming::Piece => {}
+            Incoming::Piece | Incoming::Rung => {}
             Incoming::Nothing => wait_for_news(link, child, deadline)?,
         }
     }

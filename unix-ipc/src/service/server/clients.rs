@@ -140,7 +140,7 @@ impl<'l> Clients<'l> {
     }
 
     fn add<T: Task>(&self, link: Arc<Link>) -> io::Result<()> {
-        let session = Session::new::<T>(link);
+        let session = Session::without_rings::<T>(link);
         let mut sessions = lock(&self.sessions);
         sessions.last += 1;
         let token = sessions.last;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use crate::codec::Encoder;
 use crate::error::{LimitExceeded, SendError};
 use crate::frame::Kind;
-use crate::raw_channel::{Outgoing, Progress, refusal, send_at_once};
+use crate::raw_channel::{Outgoing, Outlet, Progress, refusal};
 use crate::socket::{self, Socket};
 
 /// Messages in the order in which they go out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
+    outlet: Outlet,
     queue: VecDeque<Queued>,
     bytes: usize,
     closed: bool,
@@ -45,6 +46,14 @@ pub(super) struct Undeliverable {
 }
 
 impl Outbox {
+    pub(super) fn new(outlet: Outlet) -> Self {
+        Self { outlet, queue: VecDeque::new(), bytes: 0, closed: false }
+    }
+
+    pub(super) fn outlet(&mut self) -> &mut Outlet {
+        &mut self.outlet
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -56,6 +65,11 @@ impl Outbox {
     /// Drops what waits, and takes nothing more.
     pub(super) fn close(&mut self) {
         self.closed = true;
+        self.clear();
+    }
+
+    /// Drops what waits.
+    pub(super) fn clear(&mut self) {
         self.queue.clear();
         self.bytes = 0;
     }
@@ -79,7 +93,7 @@ impl Outbox {
             progress = progress.named();
         }
         if self.queue.is_empty() {
-            match send(&mut progress, socket, message.bytes(), &descriptors) {
+            match send(&mut self.outlet, &mut progress, socket, message.bytes(), &descriptors) {
                 Ok(()) => return Ok(Put::Sent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(self.failed(error)),
@@ -109,7 +123,7 @@ impl Outbox {
         if !self.queue.is_empty() {
             return Err(SendError::Full(()));
         }
-        match send_at_once(socket, (kind, id), body, descriptors) {
+        match self.outlet.send_at_once(socket, (kind, id), body, descriptors) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Full(())),
             Err(error) => Err(self.failed(error)),
@@ -119,7 +133,7 @@ impl Outbox {
     /// Sends what waits, for as long as there is room. A reply that the kernel refuses is taken out.
     pub(super) fn flush(&mut self, socket: &Socket) -> io::Result<Option<Undeliverable>> {
         while let Some(front) = self.queue.front_mut() {
-            match send(&mut front.progress, socket, &front.body, &front.descriptors) {
+            match send(&mut self.outlet, &mut front.progress, socket, &front.body, &front.descriptors) {
                 Ok(()) => self.pop(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => {
@@ -131,6 +145,12 @@ impl Outbox {
             }
         }
         Ok(None)
+    }
+
+    /// Asks for room for what waits, as [`Outlet::want_room`].
+    pub(super) fn want_room(&mut self) -> io::Result<Option<bool>> {
+        let Some(front) = self.queue.front() else { return Ok(Some(false)) };
+        self.outlet.want_room(&front.progress, &front.body, front.descriptors.len())
     }
 
     fn pop(&mut self) {
@@ -153,11 +173,12 @@ impl Outbox {
 
 /// Sends what is left of a message, for as long as there is room.
 fn send(
+    outlet: &mut Outlet,
     progress: &mut Outgoing,
     socket: &Socket,
     body: &[u8],
     descriptors: &[Arc<OwnedFd>],
 ) -> io::Result<()> {
-    while progress.send_packet(socket, body, descriptors)? == Progress::More {}
+    while outlet.send_packet(progress, socket, body, descriptors)? == Progress::More {}
     Ok(())
 }

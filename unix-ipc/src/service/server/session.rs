@@ -17,7 +17,7 @@ use crate::codec::{self, Arrived, DecodeError, Encoder, Failure, ReplyPath};
 use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError, SendError};
 use crate::frame::Kind;
-use crate::raw_channel::{Broken, Incoming, Message};
+use crate::raw_channel::{Broken, Incoming, Message, Outlet};
 use crate::sync::{lock, this_thread};
 use crate::sys::receive::Wait;
 
@@ -54,12 +54,22 @@ pub(super) enum Step<T> {
 
 impl Session {
     pub(crate) fn new<T: Task>(link: Arc<Link>) -> Arc<Self> {
+        let outlet = link.outlet(false);
+        Self::with_outlet::<T>(link, outlet)
+    }
+
+    /// The same for a connection without rings, whose packets all come over the socket.
+    pub(super) fn without_rings<T: Task>(link: Arc<Link>) -> Arc<Self> {
+        Self::with_outlet::<T>(link, Outlet::new(0, false))
+    }
+
+    fn with_outlet<T: Task>(link: Arc<Link>, outlet: Outlet) -> Arc<Self> {
         Arc::new(Self {
             link,
             service: T::SERVICE,
             methods: T::METHODS,
             client: OnceLock::new(),
-            outbox: Mutex::default(),
+            outbox: Mutex::new(Outbox::new(outlet)),
             has_queue: AtomicBool::new(false),
             reader: AtomicU64::new(0),
             epoll: Mutex::default(),
@@ -89,7 +99,7 @@ impl Session {
     fn take<T: Task>(self: &Arc<Self>, received: Result<Incoming, Broken>) -> Result<Step<T>, RecvError> {
         match received {
             Ok(Incoming::Message(message)) => self.accept(message).or_else(|error| self.accuse(error)),
-            Ok(Incoming::Piece) => Ok(Step::Handled),
+            Ok(Incoming::Piece | Incoming::Rung) => Ok(Step::Handled),
             Ok(Incoming::Nothing) => Ok(Step::Nothing),
             Ok(Incoming::End) => {
                 self.end();
@@ -109,6 +119,15 @@ impl Session {
             }
             Kind::OneWay => self.decode(message, None),
             Kind::Fault => Err(ProtocolError::Accused(String::from_utf8_lossy(&message.body).into_owned())),
+            Kind::Ring | Kind::Switch | Kind::Bell | Kind::Reset => {
+                let mut outbox = lock(&self.outbox);
+                if self.link.change_ways(outbox.outlet(), message)? {
+                    // Late replies to a client that has moved.
+                    outbox.clear();
+                    self.has_queue.store(false, Ordering::SeqCst);
+                }
+                Ok(Step::Handled)
+            }
             other => Err(ProtocolError::Kind(other as u8)),
         }
     }
@@ -210,9 +229,7 @@ impl Session {
 
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
-        let mut outbox = lock(&self.outbox);
-        outbox.close();
-        self.has_queue.store(false, Ordering::SeqCst);
+        self.drop_queue();
     }
 
     /// Hangs up: replies that wait are dropped.
@@ -281,9 +298,27 @@ impl Session {
     /// Sends what waits, and waits for room itself.
     pub(super) fn flush_waiting(&self) -> io::Result<()> {
         while !self.flush()? {
-            self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
+            let wants_room = lock(&self.outbox).want_room();
+            match wants_room? {
+                Some(false) => {}
+                Some(true) => {
+                    if !self.link.wait_for_bell()? {
+                        self.drop_queue();
+                    }
+                }
+                None => {
+                    self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Takes nothing more, and drops what waits.
+    fn drop_queue(&self) {
+        let mut outbox = lock(&self.outbox);
+        outbox.close();
+        self.has_queue.store(false, Ordering::SeqCst);
     }
 
     /// Sends what waits, for as long as there is room: true where nothing waits any more.

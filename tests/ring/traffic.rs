@@ -1,0 +1,255 @@
+//! What goes through the rings.
+
+use std::fs::File;
+use std::io::Read;
+use std::thread;
+use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use unix_ipc::{CallError, Limits, PeerExit, channel};
+
+use crate::service::{
+    Mill, MillClient, Wheel, busy, busy_without_the_childs_rings, file_of, has_rings, serve_in_child,
+};
+use crate::util::{Holdings, Watchdog, alone, threads, wait_until};
+
+fn limits(ring_bytes: usize) -> Limits {
+    let mut limits = Limits::default();
+    limits.ring_bytes = ring_bytes;
+    limits
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 + len) as u8).collect()
+}
+
+#[test]
+fn a_busy_connection_has_rings_and_one_that_may_not_has_none() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let with = busy(Limits::default());
+    assert!(with.has_rings().unwrap());
+    assert!(has_rings(std::process::id()));
+    assert!(!busy(limits(0)).has_rings().unwrap(), "the spawner makes none");
+    let refused = busy_without_the_childs_rings();
+    assert!(!refused.has_rings().unwrap(), "the child takes none");
+    assert_eq!(refused.echo(&bytes(300_000)).unwrap(), bytes(300_000));
+}
+
+#[test]
+fn byte_strings_of_every_size_come_back_through_rings_of_every_size() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    for ring in [1, 1 << 10, 1 << 14, 1 << 16, 1 << 20] {
+        let mill = busy(limits(ring));
+        assert!(mill.has_rings().unwrap());
+        for len in [
+            0,
+            1,
+            20,
+            40,
+            41,
+            64,
+            100,
+            127,
+            128,
+            500,
+            4095,
+            4096,
+            8200,
+            32_768,
+            65_520,
+            65_521,
+            200_000,
+            3 << 20,
+        ] {
+            assert_eq!(mill.echo(&bytes(len)).unwrap(), bytes(len), "{len} bytes, ring of {ring}");
+        }
+    }
+}
+
+#[test]
+fn p14_descriptors_come_with_their_calls_between_those_without() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let mill = busy(Limits::default());
+    for number in 0..300 {
+        let text = format!("file {number}");
+        assert_eq!(mill.add(number, 1).unwrap(), number + 1);
+        assert_eq!(mill.read(&file_of(&text).unwrap().into()).unwrap(), text);
+        let mut given = mill.give(&text).unwrap().into_inner();
+        std::io::Seek::rewind(&mut given).unwrap();
+        let mut back = String::new();
+        given.read_to_string(&mut back).unwrap();
+        assert_eq!(back, text);
+    }
+}
+
+#[test]
+fn calls_in_flight_with_descriptors_are_each_answered_for_their_own() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let mill = busy(limits(1 << 12));
+    let files: Vec<_> = (0..600).map(|number| file_of(&number.to_string()).unwrap().into()).collect();
+    let pending: Vec<_> = files.iter().map(|file| mill.begin_read(file).unwrap()).collect();
+    for (number, pending) in pending.into_iter().enumerate() {
+        assert_eq!(pending.wait().unwrap(), number.to_string());
+    }
+}
+
+#[test]
+fn one_way_calls_keep_their_order_with_and_without_descriptors() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let mill = busy(limits(1 << 10));
+    for number in 0..3000 {
+        if number % 7 == 0 {
+            mill.note_file(number, File::open("/dev/null").unwrap().into()).unwrap();
+        } else {
+            mill.note(number).unwrap();
+        }
+    }
+    assert_eq!(mill.noted().unwrap(), (0..3000).collect::<Vec<_>>());
+}
+
+#[test]
+fn threads_share_a_ring_and_each_has_its_own_replies() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let mill = busy(limits(1 << 12));
+    thread::scope(|scope| {
+        for caller in 0..8 {
+            let mill = mill.clone();
+            scope.spawn(move || {
+                for number in 0..1000 {
+                    assert_eq!(mill.add(caller, number).unwrap(), caller + number);
+                    if number % 50 == 0 {
+                        let sent = bytes(10_000 + caller as usize);
+                        assert_eq!(mill.echo(&sent).unwrap(), sent);
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn p28_both_ends_fill_their_rings_at_once_and_go_on() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let mill = busy(limits(1 << 10));
+    let sent = bytes(20_000);
+    let pending: Vec<_> = (0..100).map(|_| mill.begin_echo(&sent).unwrap()).collect();
+    for pending in pending {
+        assert!(pending.wait().unwrap() == sent);
+    }
+}
+
+#[test]
+fn both_ends_on_one_core_take_turns() {
+    if serve_in_child() || !alone() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let mut one = CpuSet::new();
+    one.set(0).unwrap();
+    // The child has what the thread that spawns it has.
+    sched_setaffinity(Pid::from_raw(0), &one).unwrap();
+    let mill = busy(Limits::default());
+    for number in 0..2000 {
+        assert_eq!(mill.add(number, 1).unwrap(), number + 1);
+    }
+    let sent = bytes(1 << 20);
+    assert!(mill.echo(&sent).unwrap() == sent);
+}
+
+#[test]
+fn a_channel_beside_the_calls_is_not_held_up() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let mill = busy(Limits::default());
+    let (sender, receiver) = channel().unwrap();
+    let grinding = mill.begin_grind(sender, 1000).unwrap();
+    assert_eq!(receiver.iter().map(Result::unwrap).collect::<Vec<u64>>(), (0..1000).collect::<Vec<_>>());
+    grinding.wait().unwrap();
+}
+
+#[test]
+fn a_child_that_ends_with_a_reply_in_its_ring_has_answered() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    for _ in 0..50 {
+        let mill = busy(Limits::default());
+        let answered: Vec<_> = (0..20).map(|number| mill.begin_add(number, 1).unwrap()).collect();
+        let ended = mill.begin_exit(3).unwrap();
+        for (number, pending) in (0..).zip(answered) {
+            assert_eq!(pending.wait().unwrap(), number + 1, "p30: the reply comes before the end");
+        }
+        let error = ended.wait().unwrap_err();
+        assert!(matches!(error, CallError::PeerDied { exit: PeerExit::Exited(3), .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_call_that_times_out_leaves_its_place_to_the_next() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let mill = busy(Limits::default());
+    let hasty = mill.with_timeout(Duration::ZERO);
+    for number in 0..100 {
+        assert!(matches!(hasty.add(number, 1), Ok(_) | Err(CallError::Timeout { .. })));
+        assert_eq!(mill.add(number, 2).unwrap(), number + 2);
+    }
+}
+
+#[test]
+fn p01_nothing_is_left_of_a_connection_with_rings() {
+    if serve_in_child() || !alone() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let before = (Holdings::now(), threads());
+    for _ in 0..20 {
+        let mill = busy(Limits::default());
+        let at_first = mill.descriptors().unwrap();
+        for number in 0..100 {
+            mill.read(&file_of(&format!("{number}")).unwrap().into()).unwrap();
+            mill.give("text").unwrap();
+        }
+        assert_eq!(mill.descriptors().unwrap(), at_first);
+    }
+    before.0.assert_restored();
+    assert!(wait_until(Duration::from_secs(20), || threads() == before.1));
+    assert!(!has_rings(std::process::id()), "the memory is gone as well");
+}
+
+#[test]
+fn a_local_client_has_rings_too() {
+    let _watchdog = Watchdog::new();
+    let mill = MillClient::local(Wheel::default()).unwrap();
+    for number in 0..10_000 {
+        assert_eq!(mill.add(number, 1).unwrap(), Wheel::default().add(number, 1));
+    }
+    assert!(mill.has_rings().unwrap());
+}

@@ -1,0 +1,218 @@
+//! What comes through a ring, with what comes beside it over the socket.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::body::PacketBuffer;
+use super::outlet::ring_bell;
+use super::spin::Spin;
+use crate::error::{ProtocolError, RecvError};
+use crate::frame::{Form, Header, Kind};
+use crate::limits::KERNEL_DESCRIPTORS;
+use crate::ring::RingReceiver;
+use crate::socket::Socket;
+use crate::sys::pages::Pages;
+use crate::sys::receive::{Received, Wait};
+
+/// The receiving end of a ring between two processes.
+pub(crate) type Receiving = RingReceiver<Arc<Pages>>;
+
+/// The receiving end of a ring, and of the socket that is its bell, carries its descriptors and tells the other end's death.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    ring: Receiving,
+    spin: Spin,
+    /// The packets of descriptors whose messages are still in the ring.
+    early: VecDeque<Early>,
+    /// What the socket said last; what is in the ring comes first.
+    last: Option<Last>,
+    /// Whether the other end was told that this one sleeps.
+    asleep: bool,
+}
+
+/// Descriptors that are here before their message.
+#[derive(Debug)]
+struct Early {
+    /// How many were sent, of which some may be lost.
+    declared: u16,
+    received: Received,
+}
+
+/// How a ring ends.
+#[derive(Debug)]
+enum Last {
+    End,
+    /// With a message over the socket: why the other end hangs up, or that it goes on without rings.
+    Packet(Vec<u8>, Received),
+}
+
+/// What a look at ring and socket found.
+pub(super) enum Found {
+    /// A packet, with what came beside it.
+    Packet(Received),
+    /// Nothing, and no more to look at now.
+    Nothing,
+    /// The other end rang: there may be something, or room.
+    Bell,
+    End,
+}
+
+impl Inlet {
+    pub(super) fn new(ring: Receiving, spin: Duration) -> Self {
+        Self { ring, spin: Spin::new(spin), early: VecDeque::new(), last: None, asleep: false }
+    }
+
+    /// Looks for a packet, and waits for one where `wait` says so.
+    #[inline]
+    pub(super) fn receive(
+        &mut self,
+        packet: &mut [u8],
+        socket: &Socket,
+        wait: Wait,
+    ) -> Result<Found, RecvError> {
+        if self.asleep {
+            self.wake_up();
+        }
+        if let Some(received) = self.take(packet, socket)? {
+            return Ok(Found::Packet(received));
+        }
+        if wait != Wait::No
+            && self.last.is_none()
+            && self.spin.wait(&self.ring)
+            && let Some(received) = self.take(packet, socket)?
+        {
+            return Ok(Found::Packet(received));
+        }
+        self.sleep(packet, socket, wait)
+    }
+
+    fn sleep(&mut self, packet: &mut [u8], socket: &Socket, wait: Wait) -> Result<Found, RecvError> {
+        match self.last.take() {
+            None => {}
+            Some(Last::End) => {
+                self.last = Some(Last::End);
+                return Ok(Found::End);
+            }
+            Some(Last::Packet(bytes, received)) => {
+                let place = packet.get_mut(..bytes.len()).ok_or(ProtocolError::LongPacket)?;
+                place.copy_from_slice(&bytes);
+                return Ok(Found::Packet(received));
+            }
+        }
+        let start = if wait == Wait::No { None } else { self.spin.begin_sleep(&self.ring) };
+        if wait != Wait::No && !self.fall_asleep(socket) {
+            self.wake_up();
+            return Ok(Found::Bell);
+        }
+        let heard = self.hear(packet, socket, wait)?;
+        if self.asleep {
+            self.wake_up();
+        }
+        if heard {
+            self.spin.end_sleep(start);
+        }
+        // Whatever the socket said, the other end wrote to the ring before.
+        match self.take(packet, socket)? {
+            Some(received) => Ok(Found::Packet(received)),
+            None if self.last.is_some() => self.sleep(packet, socket, Wait::No),
+            None if heard => Ok(Found::Bell),
+            None => Ok(Found::Nothing),
+        }
+    }
+
+    /// Takes the next packet out of the ring, with its descriptors.
+    #[inline]
+    fn take(&mut self, packet: &mut [u8], socket: &Socket) -> Result<Option<Received>, RecvError> {
+        let bytes = self.ring.receive(packet).map_err(ProtocolError::from)?;
+        if bytes == 0 {
+            return Ok(None);
+        }
+        if self.ring.tell() {
+            ring_bell_if_there(socket);
+        }
+        let mut received =
+            Received { bytes, descriptors: Vec::new(), sender: None, cut: false, descriptors_lost: false };
+        if packet.get(2..4) != Some(&[0, 0]) {
+            let early = self.take_descriptors(socket)?;
+            received.descriptors = early.descriptors;
+            received.descriptors_lost = early.descriptors_lost;
+        }
+        Ok(Some(received))
+    }
+
+    /// The descriptors of the packet that was taken: they were sent before it was.
+    #[cold]
+    fn take_descriptors(&mut self, socket: &Socket) -> Result<Received, RecvError> {
+        let mut buffer = PacketBuffer::take();
+        while self.early.is_empty() && self.last.is_none() && self.hear(&mut buffer, socket, Wait::No)? {}
+        let early = self.early.pop_front().ok_or(ProtocolError::Ring("descriptors that did not come"))?;
+        if self.ring.count_descriptors(early.declared.into()) {
+            ring_bell_if_there(socket);
+        }
+        Ok(early.received)
+    }
+
+    /// Reads one packet of the socket: false where there is none.
+    fn hear(&mut self, buffer: &mut [u8], socket: &Socket, wait: Wait) -> Result<bool, RecvError> {
+        let received = match socket.receive(buffer, wait) {
+            Ok(Some(received)) => received,
+            Ok(None) => {
+                self.last = Some(Last::End);
+                return Ok(true);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let bytes = buffer.get(..received.bytes).ok_or(ProtocolError::LongPacket)?;
+        let (header, _) = Header::decode(bytes)?;
+        match (header.kind, header.form) {
+            (Kind::Bell, Form::Whole) if received.descriptors.is_empty() => {}
+            (Kind::Descriptors, Form::Whole) => self.keep(header.descriptors, received)?,
+            (Kind::Fault | Kind::Reset, Form::Whole) => {
+                self.last = Some(Last::Packet(bytes.to_vec(), received));
+            }
+            (kind, _) => return Err(ProtocolError::Kind(kind as u8).into()),
+        }
+        Ok(true)
+    }
+
+    /// Keeps descriptors until their message is read; the other end waits when there are as many as one may carry.
+    fn keep(&mut self, declared: u16, received: Received) -> Result<(), ProtocolError> {
+        let kept: u64 = self.early.iter().map(|early| u64::from(early.declared)).sum();
+        if declared == 0 || kept.saturating_add(declared.into()) > KERNEL_DESCRIPTORS as u64 {
+            return Err(ProtocolError::Ring("more descriptors than messages may carry"));
+        }
+        self.early.push_back(Early { declared, received });
+        Ok(())
+    }
+
+    /// The other end rings from now on: false where there is something to read already.
+    pub(super) fn fall_asleep(&mut self, socket: &Socket) -> bool {
+        let (is_empty, must_ring) = self.ring.fall_asleep();
+        if must_ring {
+            ring_bell_if_there(socket);
+        }
+        self.asleep = true;
+        is_empty && self.last.is_none()
+    }
+
+    fn wake_up(&mut self) {
+        self.ring.wake_up();
+        self.asleep = false;
+    }
+
+    /// Waits until the other end rings, for room perhaps, and takes nothing out of the ring: false where it is gone.
+    pub(super) fn wait_for_bell(&mut self, socket: &Socket) -> Result<bool, RecvError> {
+        if self.last.is_none() {
+            self.hear(&mut PacketBuffer::take(), socket, Wait::ForEver)?;
+        }
+        Ok(self.last.is_none())
+    }
+}
+
+/// Rings for an end that may be gone, which the next look at the socket tells.
+fn ring_bell_if_there(socket: &Socket) {
+    let _ = ring_bell(socket);
+}

@@ -1,0 +1,50 @@
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use crate::sys::pages::Pages;
+
+/// Memory that two ends share. Offsets are in bytes, and those of words multiples of 8.
+///
+/// Loads acquire and stores release what the other end did before, except that copies of bytes are in no order of their
+/// own.
+pub(crate) trait Memory {
+    fn load(&self, at: usize) -> u64;
+    fn store(&self, at: usize, word: u64);
+    fn swap(&self, at: usize, word: u64) -> u64;
+    /// Between a store and a later load of another word: of two ends that both do so, one sees the other's store.
+    fn fence(&self);
+    fn write(&self, at: usize, bytes: &[u8]);
+    fn read(&self, at: usize, into: &mut [u8]);
+}
+
+impl Memory for Arc<Pages> {
+    #[inline]
+    fn load(&self, at: usize) -> u64 {
+        self.word(at).load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn store(&self, at: usize, word: u64) {
+        self.word(at).store(word, Ordering::Release);
+    }
+
+    #[inline]
+    fn swap(&self, at: usize, word: u64) -> u64 {
+        self.word(at).swap(word, Ordering::AcqRel)
+    }
+
+    #[inline]
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn write(&self, at: usize, bytes: &[u8]) {
+        Pages::write(self, at, bytes);
+    }
+
+    #[inline]
+    fn read(&self, at: usize, into: &mut [u8]) {
+        Pages::read(self, at, into);
+    }
+}

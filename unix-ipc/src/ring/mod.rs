@@ -1,0 +1,117 @@
+//! Two rings in memory that two processes share, one for each direction: packets without a system call.
+//!
+//! One end sends, the other receives. What is here moves bytes and says when the other end has to be rung for; it makes no
+//! system call and never waits. The bell itself, descriptors and the other end's death are the socket's.
+//!
+//! A packet stands in a ring as a record: its header, whose first word is written last, and its body, up to the next
+//! multiple of [`LINE`]. The first word of a header is never 0, and the first word behind the last record always is: so
+//! the receiver finds a small packet whole in the one cache line that it looks at, and needs no index of the sender's.
+//! The sender learns from the receiver's count of bytes where there is room, and looks at it only when it runs out.
+//!
+//! Nothing in the memory is believed. Each end keeps its own place in memory of its own; of the other's it reads one number
+//! at a time, once, and holds it against what it can be.
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic_in_result_fn)]
+
+mod memory;
+#[cfg(test)]
+mod model;
+mod receiver;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::memory::Memory;
+pub(crate) use self::receiver::RingReceiver;
+pub(crate) use self::sender::{NoRoom, RingSender};
+
+/// Records begin at multiples of this: what one core hands another at once.
+const LINE: usize = 64;
+
+/// What an end shares with the other, at offsets of its ring. What different ends write is kept apart by more than a
+/// line, because processors fetch two.
+mod place {
+    /// How many bytes the receiver is done with; the receiver's.
+    pub(super) const CONSUMED: usize = 0;
+    /// How many descriptors it has taken over the socket; the receiver's.
+    pub(super) const DESCRIPTORS: usize = 8;
+    /// Whether the receiver is to be rung for when there is a record. It sets it, the sender takes it back.
+    pub(super) const ASLEEP: usize = 128;
+    /// The core on which the receiver waited last, plus 1, or 0; the receiver's.
+    pub(super) const CORE: usize = 136;
+    /// Whether the sender is to be rung for when there is room. It sets it, the receiver takes it back.
+    pub(super) const WANTS_ROOM: usize = 256;
+    /// Where records begin.
+    pub(super) const RECORDS: usize = 512;
+}
+
+/// The other end has written what it cannot have written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lie(pub(crate) &'static str);
+
+/// Where in the memory the ring of one direction is.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    start: usize,
+    /// The bytes for records: a power of two.
+    bytes: usize,
+}
+
+/// The smallest ring: it holds a header, a line of a body and the word behind them.
+pub(crate) const LEAST_BYTES: usize = 4 * LINE;
+
+/// How much memory both rings take, where each has so many bytes for records.
+pub(crate) const fn memory_bytes(bytes: usize) -> usize {
+    2_usize.saturating_mul(place::RECORDS.saturating_add(bytes))
+}
+
+/// The two ends of one process: what it sends into one ring, and what it receives from the other.
+///
+/// The memory is new, or was checked to be [`memory_bytes`] long. `first` is whether this end sends into the first ring, as
+/// one of the two does.
+pub(crate) fn ends<M: Memory + Clone>(
+    memory: &M,
+    bytes: usize,
+    first: bool,
+) -> (RingSender<M>, RingReceiver<M>) {
+    let one = Layout { start: 0, bytes };
+    let other = Layout { start: place::RECORDS.saturating_add(bytes), bytes };
+    let (sends, receives) = if first { (one, other) } else { (other, one) };
+    (RingSender::new(memory.clone(), sends), RingReceiver::new(memory.clone(), receives, sends))
+}
+
+impl Layout {
+    #[inline]
+    const fn control(self, place: usize) -> usize {
+        self.start.wrapping_add(place)
+    }
+
+    /// Where the byte with this number stands.
+    #[inline]
+    const fn at(self, position: u64) -> usize {
+        self.control(place::RECORDS).wrapping_add(self.offset(position))
+    }
+
+    #[inline]
+    const fn offset(self, position: u64) -> usize {
+        // The lowest bits alone count.
+        (position as usize) & self.bytes.wrapping_sub(1)
+    }
+
+    /// The bytes up to the end, where the ring goes on at its beginning.
+    #[inline]
+    const fn until_end(self, position: u64) -> usize {
+        self.bytes.wrapping_sub(self.offset(position))
+    }
+
+    /// The longest packet: half of the ring, so that one end can write while the other reads.
+    #[inline]
+    const fn longest(self) -> usize {
+        self.bytes / 2
+    }
+}
+
+/// The bytes that a packet takes.
+#[inline]
+const fn record_bytes(packet: usize) -> u64 {
+    (packet as u64).next_multiple_of(LINE as u64)
+}

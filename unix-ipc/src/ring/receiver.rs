@@ -1,0 +1,127 @@
+use super::sender::HEADER;
+use super::{LINE, Layout, Lie, Memory, place, record_bytes};
+
+/// The end that receives.
+#[derive(Debug)]
+pub(crate) struct RingReceiver<M> {
+    memory: M,
+    layout: Layout,
+    /// The ring in which this process sends.
+    other: Layout,
+    /// How many bytes were read, records whole.
+    read: u64,
+    /// What the sender was told of it.
+    told: u64,
+    descriptors: u64,
+}
+
+impl<M: Memory> RingReceiver<M> {
+    pub(super) fn new(memory: M, layout: Layout, other: Layout) -> Self {
+        Self { memory, layout, other, read: 0, told: 0, descriptors: 0 }
+    }
+
+    /// Whether there is a packet.
+    #[inline]
+    pub(crate) fn has_packet(&self) -> bool {
+        self.first_word() != 0
+    }
+
+    /// Copies the next packet out: its length, 0 where there is none. What was copied does not change any more.
+    ///
+    /// The packet's own header says how long it is; `into` has room for the longest.
+    #[inline]
+    pub(crate) fn receive(&mut self, into: &mut [u8]) -> Result<usize, Lie> {
+        let first = self.first_word();
+        if first == 0 {
+            return Ok(0);
+        }
+        let length = (first >> 32) as usize;
+        let packet = length.saturating_add(HEADER);
+        if packet > self.layout.longest() {
+            return Err(Lie("a packet longer than the ring"));
+        }
+        let Some((word, rest)) = into.get_mut(..packet).and_then(<[u8]>::split_first_chunk_mut) else {
+            return Err(Lie("a packet longer than its place"));
+        };
+        *word = first.to_le_bytes();
+        self.copy(self.read.wrapping_add(word.len() as u64), rest);
+        self.read = self.read.wrapping_add(record_bytes(packet));
+        Ok(packet)
+    }
+
+    /// Tells the sender how much was read, if that is worth it: says whether the sender waits for it and is to be rung for.
+    #[inline]
+    pub(crate) fn tell(&mut self) -> bool {
+        let untold = self.read.wrapping_sub(self.told);
+        if untold < self.layout.bytes as u64 / 4
+            && self.memory.load(self.layout.control(place::WANTS_ROOM)) == 0
+        {
+            return false;
+        }
+        self.tell_now()
+    }
+
+    #[cold]
+    fn tell_now(&mut self) -> bool {
+        self.told = self.read;
+        self.memory.store(self.layout.control(place::CONSUMED), self.read);
+        self.memory.fence();
+        self.memory.load(self.layout.control(place::WANTS_ROOM)) != 0
+            && self.memory.swap(self.layout.control(place::WANTS_ROOM), 0) != 0
+    }
+
+    /// So many descriptors were taken. As [`tell`](Self::tell).
+    pub(crate) fn count_descriptors(&mut self, taken: u64) -> bool {
+        self.descriptors = self.descriptors.wrapping_add(taken);
+        self.memory.store(self.layout.control(place::DESCRIPTORS), self.descriptors);
+        self.tell_now()
+    }
+
+    /// Goes to sleep: the sender rings from now on. Says whether there is nothing to read, and whether the sender is to be
+    /// rung for, because it waits for room that there is.
+    pub(crate) fn fall_asleep(&mut self) -> (bool, bool) {
+        let must_ring = self.tell_now();
+        self.memory.store(self.layout.control(place::ASLEEP), 1);
+        self.memory.fence();
+        (!self.has_packet(), must_ring)
+    }
+
+    /// Is awake: the sender need not ring. It may have done so already.
+    pub(crate) fn wake_up(&self) {
+        self.memory.store(self.layout.control(place::ASLEEP), 0);
+    }
+
+    /// Says on which core this end waits.
+    #[inline]
+    pub(crate) fn wait_on_core(&self, core: u64) {
+        let said = core.wrapping_add(1);
+        if self.memory.load(self.layout.control(place::CORE)) != said {
+            self.memory.store(self.layout.control(place::CORE), said);
+        }
+    }
+
+    /// The core on which the other process waited last, where it said so.
+    #[inline]
+    pub(crate) fn others_core(&self) -> Option<u64> {
+        self.memory.load(self.other.control(place::CORE)).checked_sub(1)
+    }
+
+    #[inline]
+    fn first_word(&self) -> u64 {
+        self.memory.load(self.layout.at(self.read))
+    }
+
+    #[inline]
+    fn copy(&self, position: u64, into: &mut [u8]) {
+        let until_end = self.layout.until_end(position);
+        match into.split_at_mut_checked(until_end) {
+            None => self.memory.read(self.layout.at(position), into),
+            Some((before, behind)) => {
+                self.memory.read(self.layout.at(position), before);
+                self.memory.read(self.layout.at(0), behind);
+            }
+        }
+    }
+}
+
+const _: () = assert!(HEADER <= LINE, "a header stands in one line");

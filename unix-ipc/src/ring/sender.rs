@@ -1,0 +1,161 @@
+use super::{LINE, Layout, Lie, Memory, place, record_bytes};
+
+/// The bytes of a header, whose first word says that the record is there.
+pub(super) const HEADER: usize = 16;
+
+/// The end that sends.
+#[derive(Debug)]
+pub(crate) struct RingSender<M> {
+    memory: M,
+    layout: Layout,
+    /// How many bytes were written, records whole.
+    written: u64,
+    /// How many the receiver was done with when it was last asked.
+    consumed: u64,
+    /// How many descriptors were sent over the socket.
+    descriptors: u64,
+    /// Where, beside the end of the last record, the first word of a line is 0 already.
+    cleared: u64,
+}
+
+/// Why a record was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// The receiver has to read first.
+    Now,
+    Lie(Lie),
+}
+
+impl<M: Memory> RingSender<M> {
+    pub(super) fn new(memory: M, layout: Layout) -> Self {
+        Self { memory, layout, written: 0, consumed: 0, descriptors: 0, cleared: 0 }
+    }
+
+    /// The longest packet that can be sent.
+    pub(crate) fn longest(&self) -> usize {
+        self.layout.longest()
+    }
+
+    /// Whether there is room for a packet of so many bytes now.
+    #[inline]
+    pub(crate) fn check_room(&mut self, packet: usize) -> Result<(), NoRoom> {
+        if self.has_room(packet) {
+            return Ok(());
+        }
+        self.look()?;
+        if self.has_room(packet) { Ok(()) } else { Err(NoRoom::Now) }
+    }
+
+    /// Sends a packet: its header, and what makes up its body. Says whether the receiver sleeps and is to be rung for.
+    ///
+    /// The first word of the header must not be 0, and each part but the last a multiple of 8 bytes long.
+    #[inline]
+    pub(crate) fn send(&mut self, header: &[u8; HEADER], parts: &[&[u8]]) -> Result<bool, NoRoom> {
+        let body = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        let packet = body.saturating_add(HEADER);
+        self.check_room(packet)?;
+        let mut position = self.written.wrapping_add(HEADER as u64);
+        for part in parts {
+            self.write(position, part);
+            position = position.wrapping_add(part.len() as u64);
+        }
+        let start = self.layout.at(self.written);
+        let end = self.written.wrapping_add(record_bytes(packet));
+        let (first, rest) = first_word(header);
+        self.memory.write(start.wrapping_add(size_of_val(&first)), rest);
+        if self.cleared != end {
+            self.memory.store(self.layout.at(end), 0);
+        }
+        // From here on the receiver has it.
+        self.memory.store(start, first);
+        self.written = end;
+        self.memory.fence();
+        let must_ring = self.memory.load(self.layout.control(place::ASLEEP)) != 0
+            && self.memory.swap(self.layout.control(place::ASLEEP), 0) != 0;
+        self.clear_ahead();
+        Ok(must_ring)
+    }
+
+    /// While the other end works: the line behind the next record, if that is a short one. Where it was last the other
+    /// end's, it takes as long to get it as to hand a packet over.
+    #[inline]
+    fn clear_ahead(&mut self) {
+        let next = self.written.wrapping_add(LINE as u64);
+        self.cleared = self.written;
+        if self.free() > const { 2 * LINE as u64 } {
+            self.memory.store(self.layout.at(next), 0);
+            self.cleared = next;
+        }
+    }
+
+    /// Asks to be rung for when there is room for such a packet. False where there is room now.
+    pub(crate) fn want_room(&mut self, packet: usize) -> Result<bool, Lie> {
+        self.memory.store(self.layout.control(place::WANTS_ROOM), 1);
+        self.memory.fence();
+        self.look()?;
+        Ok(!self.has_room(packet))
+    }
+
+    /// How many descriptors were sent that the receiver has not taken.
+    pub(crate) fn descriptors_on_the_way(&self) -> Result<u64, Lie> {
+        let taken = self.memory.load(self.layout.control(place::DESCRIPTORS));
+        let on_the_way = self.descriptors.wrapping_sub(taken);
+        if on_the_way > self.descriptors {
+            Err(Lie("more descriptors taken than were sent"))
+        } else {
+            Ok(on_the_way)
+        }
+    }
+
+    /// So many descriptors were sent.
+    pub(crate) fn count_descriptors(&mut self, sent: u64) {
+        self.descriptors = self.descriptors.wrapping_add(sent);
+    }
+
+    /// Looks how far the receiver is. It goes forwards, and not past what was written.
+    #[cold]
+    fn look(&mut self) -> Result<(), Lie> {
+        let consumed = self.memory.load(self.layout.control(place::CONSUMED));
+        let (more, at_most) =
+            (consumed.wrapping_sub(self.consumed), self.written.wrapping_sub(self.consumed));
+        if more > at_most || !consumed.is_multiple_of(LINE as u64) {
+            return Err(Lie("a place in the ring that was not reached"));
+        }
+        self.consumed = consumed;
+        Ok(())
+    }
+
+    /// One line stays free: the word behind the last record is 0.
+    #[inline]
+    fn has_room(&self, packet: usize) -> bool {
+        record_bytes(packet).saturating_add(LINE as u64) <= self.free()
+    }
+
+    #[inline]
+    fn free(&self) -> u64 {
+        (self.layout.bytes as u64).wrapping_sub(self.written.wrapping_sub(self.consumed))
+    }
+
+    #[inline]
+    fn write(&self, position: u64, bytes: &[u8]) {
+        let (before, behind) =
+            bytes.split_at_checked(self.layout.until_end(position)).unwrap_or((bytes, &[]));
+        self.memory.write(self.layout.at(position), before);
+        if !behind.is_empty() {
+            self.memory.write(self.layout.at(0), behind);
+        }
+    }
+}
+
+impl From<Lie> for NoRoom {
+    fn from(lie: Lie) -> Self {
+        Self::Lie(lie)
+    }
+}
+
+/// The word of a header that is written last, and the bytes behind it.
+#[inline]
+fn first_word(header: &[u8; HEADER]) -> (u64, &[u8]) {
+    let (word, rest) = header.split_first_chunk().unwrap_or((&[0; size_of::<u64>()], &[]));
+    (u64::from_le_bytes(*word), rest)
+}

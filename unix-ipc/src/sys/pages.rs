@@ -1,0 +1,239 @@
+//! Memory that two processes read and write at the same time.
+//!
+//! Nothing here refers to it but through atomics and through copies that the compiler cannot look into: whatever the other
+//! process does meanwhile, what is read is some bytes, and never undefined.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
+
+use super::fork::Generation;
+use super::memory;
+
+/// The bytes of a word; words stand at multiples of it.
+const WORD: usize = size_of::<u64>();
+
+/// Up to so many bytes are copied a word at a time: for few that is as fast as any other way.
+const MOST_BY_WORDS: usize = 256;
+
+/// Memory of a fixed size that is shared with another process, and mapped here.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    address: NonNull<u8>,
+    len: usize,
+    /// A copy of the process that mapped it has not got it.
+    mapped_in: Generation,
+}
+
+impl Pages {
+    /// New memory of zeroes, and the file under which another process finds it. The size is fixed, and there are pages
+    /// for all of it.
+    pub(crate) fn create(len: usize) -> io::Result<(Self, OwnedFd)> {
+        let file = memory::create_filled(len)?;
+        Ok((Self::map(file.as_fd(), len)?, file))
+    }
+
+    /// The memory that another process made; an error where it is not memory of this size, fixed.
+    pub(crate) fn open(file: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        if memory::fixed_len(file)? != len as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the memory has another length"));
+        }
+        Self::map(file, len)
+    }
+
+    fn map(file: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        let bytes = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses touches no memory of this process.
+        let address = unsafe { mmap(None, bytes, protection, MapFlags::MAP_SHARED, file, 0)? };
+        let pages = Self { address: address.cast(), len, mapped_in: Generation::current() };
+        // SAFETY: exactly the mapping above; the advice changes nothing in this process. Where it is refused, a copy has
+        // the memory as well, and leaves it alone.
+        let _ = unsafe { madvise(address, len, MmapAdvise::MADV_DONTFORK) };
+        Ok(pages)
+    }
+
+    /// The word at an offset in bytes, which is a multiple of 8 within the memory.
+    #[inline]
+    pub(crate) fn word(&self, at: usize) -> &AtomicU64 {
+        assert!(at.is_multiple_of(WORD) && at < self.len && WORD <= self.len - at, "a word of the memory");
+        // SAFETY: within the mapping, which lives as long as `self`, and aligned, because mappings begin at a page. All
+        // access to it in this process is atomic or a copy that the compiler does not see.
+        unsafe { AtomicU64::from_ptr(self.address.as_ptr().add(at).cast()) }
+    }
+
+    /// Copies bytes to an offset. The rest of the last word may change as well.
+    #[inline]
+    pub(crate) fn write(&self, at: usize, bytes: &[u8]) {
+        if bytes.len() <= MOST_BY_WORDS && at.is_multiple_of(WORD) {
+            return self.write_words(at, bytes);
+        }
+        let place = self.range(at, bytes.len());
+        // SAFETY: both are as long as said, and the mapping overlaps no slice of this process.
+        unsafe { copy(bytes.as_ptr(), place, bytes.len()) };
+    }
+
+    /// Copies bytes from an offset.
+    #[inline]
+    pub(crate) fn read(&self, at: usize, into: &mut [u8]) {
+        if into.len() <= MOST_BY_WORDS && at.is_multiple_of(WORD) {
+            return self.read_words(at, into);
+        }
+        let place = self.range(at, into.len());
+        // SAFETY: both are as long as said, and the mapping overlaps no slice of this process.
+        unsafe { copy(place, into.as_mut_ptr(), into.len()) };
+    }
+
+    #[inline]
+    fn write_words(&self, at: usize, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<WORD>();
+        for (index, word) in words.iter().enumerate() {
+            self.word(at + index * WORD).store(u64::from_ne_bytes(*word), Ordering::Relaxed);
+        }
+        if !rest.is_empty() {
+            let mut word = [0; WORD];
+            word[..rest.len()].copy_from_slice(rest);
+            self.word(at + words.len() * WORD).store(u64::from_ne_bytes(word), Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn read_words(&self, at: usize, into: &mut [u8]) {
+        let (words, rest) = into.as_chunks_mut::<WORD>();
+        let count = words.len();
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = self.word(at + index * WORD).load(Ordering::Relaxed).to_ne_bytes();
+        }
+        if !rest.is_empty() {
+            let word = self.word(at + count * WORD).load(Ordering::Relaxed).to_ne_bytes();
+            rest.copy_from_slice(&word[..rest.len()]);
+        }
+    }
+
+    /// The address of a range that lies within the memory.
+    #[inline]
+    fn range(&self, at: usize, len: usize) -> *mut u8 {
+        assert!(at <= self.len && len <= self.len - at, "a range of the memory");
+        // SAFETY: within the mapping, or one past its end.
+        unsafe { self.address.as_ptr().add(at) }
+    }
+}
+
+// SAFETY: the memory is only accessed atomically or by copies to and from it, and can be unmapped from any thread.
+unsafe impl Send for Pages {}
+// SAFETY: as above.
+unsafe impl Sync for Pages {}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // In a copy something else may be at the address.
+        if self.mapped_in.is_current() {
+            // SAFETY: these pages are this value's own mapping, and nothing refers to them any more.
+            let _ = unsafe { munmap(self.address.cast(), self.len) };
+        }
+    }
+}
+
+/// Copies bytes between memory of this process and memory that another process may change meanwhile.
+///
+/// # Safety
+///
+/// `from` is readable and `to` writable for `len` bytes, and they do not overlap.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the caller's; the direction flag is clear, as the ABI has it at every call. A copy that the compiler does
+    // not look into has no data race for it to reason about.
+    unsafe {
+        std::arch::asm!(
+            "rep movsb",
+            inout("rcx") len => _,
+            inout("rsi") from => _,
+            inout("rdi") to => _,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// Copies bytes between memory of this process and memory that another process may change meanwhile.
+///
+/// # Safety
+///
+/// `from` is readable and `to` writable for `len` bytes, and they do not overlap.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    for index in 0..len {
+        // SAFETY: the caller's.
+        unsafe { to.add(index).write_volatile(from.add(index).read_volatile()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: usize = 1 << 16;
+
+    fn two_views() -> (Pages, Pages) {
+        let (made, file) = Pages::create(LEN).unwrap();
+        (made, Pages::open(file.as_fd(), LEN).unwrap())
+    }
+
+    #[test]
+    fn what_one_view_writes_the_other_reads() {
+        let (one, other) = two_views();
+        for len in [0, 1, 7, 8, 9, 63, 255, 256, 257, 5000] {
+            let bytes: Vec<u8> = (0..len).map(|index| (index * 7 + len) as u8).collect();
+            for at in [0, 8, 16, 13, LEN - len - 8] {
+                one.write(at, &bytes);
+                let mut read = vec![0; len];
+                other.read(at, &mut read);
+                assert_eq!(read, bytes, "{len} bytes at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_the_same_in_both_views() {
+        let (one, other) = two_views();
+        one.word(64).store(7, Ordering::Release);
+        assert_eq!(other.word(64).swap(8, Ordering::AcqRel), 7);
+        assert_eq!(one.word(64).load(Ordering::Acquire), 8);
+    }
+
+    #[test]
+    #[should_panic(expected = "a range of the memory")]
+    fn nothing_outside_is_reached() {
+        let (one, _) = two_views();
+        one.write(LEN - 300, &[1; 301]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a word of the memory")]
+    fn no_word_outside_is_reached() {
+        let (one, _) = two_views();
+        one.word(LEN);
+    }
+
+    #[test]
+    fn memory_of_another_size_and_what_is_no_memory_are_refused() {
+        let (_, file) = Pages::create(LEN).unwrap();
+        assert!(Pages::open(file.as_fd(), LEN / 2).is_err());
+        assert!(Pages::open(std::fs::File::open("/dev/zero").unwrap().as_fd(), LEN).is_err());
+    }
+
+    #[test]
+    fn a_copy_of_the_process_leaves_the_memory_alone() {
+        let (one, _) = two_views();
+        assert!(super::super::fork::in_a_copy(|| {
+            drop(one);
+            true
+        }));
+    }
+}
