@@ -1,0 +1,368 @@
+//! The rows, each an exchange beside its floor.
+
+use std::error::Error;
+use std::fs::File;
+use std::hint::black_box;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use unix_ipc::Limits;
+
+use crate::floor::{Line, Packets, Stream, copy_through_region};
+use crate::measure::{Placement, compare, cpu, median_of, time};
+use crate::service::{BenchClient, command, receive_stream, spawn, spawn_with, sum};
+
+type Row = fn() -> Result<(), Box<dyn Error>>;
+
+pub(crate) const ALL: &[(&str, Row)] = &[
+    ("unary hot, cache line", unary_against_line),
+    ("unary hot, SEQPACKET", unary_against_packets),
+    ("unary without rings, SEQPACKET", unary_over_socket),
+    ("unary after 10 ms of quiet", unary_after_quiet),
+    ("unary one core", unary_on_one_core),
+    ("64 in flight", in_flight),
+    ("one-way", one_way),
+    ("threads", threads),
+    ("stream", stream),
+    ("bytes in", bytes_in),
+    ("bytes out", bytes_out),
+    ("handle", handle),
+    ("spawn", spawn_to_first_answer),
+    ("processor time", processor_time),
+    ("idle", idle),
+];
+
+/// How often an exchange of this kind is made in a round.
+const CALLS: u32 = 2000;
+
+fn each(total: Duration, count: u32) -> Duration {
+    total / count
+}
+
+fn add(client: &BenchClient) -> Result<(), Box<dyn Error>> {
+    black_box(client.add(black_box(1), 2)?);
+    Ok(())
+}
+
+fn adds(client: &BenchClient, count: u32) -> Result<Duration, Box<dyn Error>> {
+    Ok(each(time(|| (0..count).try_for_each(|_| add(client)))?, count))
+}
+
+fn unary_against_line() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    let (client, mut floor) = (spawn(placement)?, None);
+    compare(
+        "add, hot / cache line each way",
+        placement,
+        101,
+        || {
+            // Another process that looks without end would keep the child from its core.
+            let line = floor.insert(Line::start(placement)?);
+            (0..CALLS).for_each(|_| line.ping());
+            let time = time(|| {
+                (0..CALLS).for_each(|_| line.ping());
+                Ok(())
+            })?;
+            floor = None;
+            Ok(each(time, CALLS))
+        },
+        || {
+            adds(&client, CALLS)?;
+            adds(&client, CALLS)
+        },
+    )
+}
+
+fn against_packets(name: &str, placement: Placement, limits: Limits) -> Result<(), Box<dyn Error>> {
+    placement.take_place();
+    let client = spawn_with(placement, 1, limits)?;
+    let mut floor = Packets::start("packet", placement)?;
+    compare(
+        name,
+        placement,
+        51,
+        || Ok(each(time(|| (0..CALLS).try_for_each(|_| floor.ping().map_err(Into::into)))?, CALLS)),
+        || {
+            adds(&client, 100)?;
+            adds(&client, CALLS)
+        },
+    )
+}
+
+fn unary_against_packets() -> Result<(), Box<dyn Error>> {
+    against_packets("add, hot / SEQPACKET", Placement::CoreEach, Limits::default())
+}
+
+fn unary_on_one_core() -> Result<(), Box<dyn Error>> {
+    against_packets("add / SEQPACKET", Placement::OneCore, Limits::default())
+}
+
+fn unary_over_socket() -> Result<(), Box<dyn Error>> {
+    let mut limits = Limits::default();
+    limits.ring_bytes = 0;
+    against_packets("add, without rings / SEQPACKET", Placement::CoreEach, limits)?;
+    against_packets("add, without rings / SEQPACKET", Placement::OneCore, limits)
+}
+
+fn unary_after_quiet() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    let client = spawn(placement)?;
+    adds(&client, 100)?;
+    let mut floor = Packets::start("packet", placement)?;
+    let quiet = |act: &mut dyn FnMut() -> Result<(), Box<dyn Error>>| {
+        thread::park_timeout(Duration::from_millis(10));
+        time(act)
+    };
+    compare(
+        "add, after 10 ms / SEQPACKET",
+        placement,
+        201,
+        || quiet(&mut || Ok(floor.ping()?)),
+        || quiet(&mut || add(&client)),
+    )
+}
+
+/// Where the floor is a rate that no library can reach, and the row is a rate.
+fn rate(name: &str, placement: Placement, per_second: f64) {
+    println!("{name:<34} {placement:<11} {:>14} {:>11.2} M/s", "", per_second / 1e6);
+}
+
+fn in_flight() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    let client = spawn(placement)?;
+    let mut best = Vec::new();
+    for _ in 0..21 {
+        let start = Instant::now();
+        for _ in 0..500 {
+            let pending =
+                (0..64).map(|_| client.begin_add(black_box(1), 2)).collect::<Result<Vec<_>, _>>()?;
+            pending.into_iter().try_for_each(|call| call.wait().map(drop))?;
+        }
+        best.push(500.0 * 64.0 / start.elapsed().as_secs_f64());
+    }
+    best.sort_by(f64::total_cmp);
+    rate("add, 64 in flight", placement, best[best.len() / 2]);
+    Ok(())
+}
+
+fn one_way() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    let client = spawn(placement)?;
+    let mut rates = Vec::new();
+    for _ in 0..21 {
+        let start = Instant::now();
+        (0..100_000).try_for_each(|number| client.note(number))?;
+        add(&client)?;
+        rates.push(100_000.0 / start.elapsed().as_secs_f64());
+    }
+    rates.sort_by(f64::total_cmp);
+    rate("one-way calls", placement, rates[rates.len() / 2]);
+    Ok(())
+}
+
+/// Threads on one client and workers, against one thread and one worker over sockets.
+fn threads() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::Free;
+    placement.take_place();
+    let mut sockets = Limits::default();
+    sockets.ring_bytes = 0;
+    let (one, many) = (spawn_with(placement, 1, sockets)?, spawn_with(placement, 4, Limits::default())?);
+    let mut least = f64::MAX;
+    compare(
+        "8 threads, 4 workers / 1 and 1",
+        placement,
+        21,
+        || adds(&one, 4000),
+        || {
+            let start = Instant::now();
+            let mut times = Vec::new();
+            thread::scope(|scope| -> Result<(), io::Error> {
+                let callers: Vec<_> = (0..8)
+                    .map(|_| {
+                        let client = many.clone();
+                        scope.spawn(move || {
+                            let start = Instant::now();
+                            (0..500).try_for_each(|_| client.add(black_box(1), 2).map(drop))?;
+                            Ok::<_, io::Error>(start.elapsed())
+                        })
+                    })
+                    .collect();
+                for caller in callers {
+                    times.push(caller.join().map_err(|_| io::Error::other("a caller panicked"))??);
+                }
+                Ok(())
+            })?;
+            let (first, last) = (times.iter().min(), times.iter().max());
+            if let (Some(first), Some(last)) = (first, last) {
+                least = least.min(first.as_secs_f64() / last.as_secs_f64());
+            }
+            Ok(each(start.elapsed(), 4000))
+        },
+    )?;
+    println!("{:<34} {:<11} {:>14} {least:>14.2}", "  fastest thread / slowest", placement, "");
+    Ok(())
+}
+
+fn stream() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    let client = spawn(placement)?;
+    let start = Instant::now();
+    receive_stream(&client, 300_000)?;
+    rate("Sender<u64>", placement, 300_000.0 / start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+const SIZES: [(&str, usize, u32); 4] =
+    [("4 KiB", 4 << 10, 500), ("64 KiB", 64 << 10, 200), ("1 MiB", 1 << 20, 20), ("16 MiB", 16 << 20, 2)];
+
+fn bytes_in() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    let client = spawn(placement)?;
+    let mut floor = Stream::start(placement)?;
+    for (name, len, count) in SIZES {
+        let bytes = vec![1; len];
+        let mut into = vec![0; len];
+        let ours = || -> Result<Duration, Box<dyn Error>> {
+            Ok(each(
+                time(|| (0..count).try_for_each(|_| client.sum(&bytes).map(drop).map_err(Into::into)))?,
+                count,
+            ))
+        };
+        compare(
+            &format!("{name} in / stream socket"),
+            placement,
+            31,
+            || {
+                Ok(each(
+                    time(|| (0..count).try_for_each(|_| floor.sum(&bytes).map(drop).map_err(Into::into)))?,
+                    count,
+                ))
+            },
+            ours,
+        )?;
+        compare(
+            &format!("{name} in / two copies here"),
+            placement,
+            31,
+            || {
+                let copied = time(|| {
+                    (0..count).for_each(|_| copy_through_region(&bytes, &mut into));
+                    Ok(())
+                })?;
+                Ok(each(copied, count))
+            },
+            ours,
+        )?;
+    }
+    Ok(())
+}
+
+fn bytes_out() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    let client = spawn(placement)?;
+    let mut floor = Stream::start(placement)?;
+    for (name, len, count) in SIZES {
+        compare(
+            &format!("{name} out / stream socket"),
+            placement,
+            31,
+            || {
+                Ok(each(
+                    time(|| (0..count).try_for_each(|_| floor.fill(len).map(drop).map_err(Into::into)))?,
+                    count,
+                ))
+            },
+            || {
+                let filled = || client.fill(len as u64).map(|bytes| black_box(sum(&bytes)));
+                Ok(each(time(|| (0..count).try_for_each(|_| filled().map(drop).map_err(Into::into)))?, count))
+            },
+        )?;
+    }
+    Ok(())
+}
+
+fn handle() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    let client = spawn(placement)?;
+    let mut floor = Packets::start("handle", placement)?;
+    let file = File::open("/dev/null")?;
+    compare(
+        "a handle / SEQPACKET with one",
+        placement,
+        51,
+        || Ok(each(time(|| (0..500).try_for_each(|_| floor.pass(&file).map_err(Into::into)))?, 500)),
+        || {
+            let call = || -> Result<(), Box<dyn Error>> { Ok(client.take(file.try_clone()?.into())?) };
+            Ok(each(time(|| (0..500).try_for_each(|_| call()))?, 500))
+        },
+    )
+}
+
+fn spawn_to_first_answer() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::Free;
+    placement.take_place();
+    compare(
+        "spawn to first answer / by hand",
+        placement,
+        51,
+        || median_of(1, || Ok(Packets::start("packet", placement)?.ping()?)),
+        || {
+            median_of(1, || {
+                let client = BenchClient::spawn(command(placement, 1)?)?;
+                add(&client)
+            })
+        },
+    )
+}
+
+/// Processor time of both processes for each call, at a steady rate.
+fn processor_time() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    for (name, pause, count) in [("100 calls/s", 10_000, 100_u32), ("10,000 calls/s", 100, 10_000)] {
+        let pause = Duration::from_micros(pause);
+        let client = spawn(placement)?;
+        adds(&client, 100)?;
+        let mut sockets = Limits::default();
+        sockets.ring_bytes = 0;
+        let plain = spawn_with(placement, 1, sockets)?;
+        let spent = |client: &BenchClient| -> Result<Duration, Box<dyn Error>> {
+            let before = cpu() + client.cpu()?;
+            for _ in 0..count {
+                thread::park_timeout(pause);
+                add(client)?;
+            }
+            Ok(each(Duration::from_nanos(cpu() + client.cpu()? - before), count))
+        };
+        compare(
+            &format!("processor time, {name} / socket"),
+            placement,
+            if count > 1000 { 5 } else { 3 },
+            || spent(&plain),
+            || spent(&client),
+        )?;
+    }
+    Ok(())
+}
+
+fn idle() -> Result<(), Box<dyn Error>> {
+    let placement = Placement::CoreEach;
+    placement.take_place();
+    let client = spawn(placement)?;
+    adds(&client, 10_000)?;
+    let (ours, theirs) = (cpu(), client.cpu()?);
+    thread::park_timeout(Duration::from_secs(2));
+    let theirs = Duration::from_nanos(client.cpu()? - theirs);
+    let ours = Duration::from_nanos(cpu() - ours);
+    println!("{:<34} {placement:<11} client {ours:?}, server {theirs:?}", "processor time, idle for 2 s");
+    Ok(())
+}
