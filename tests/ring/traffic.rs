@@ -74,6 +74,24 @@ fn byte_strings_of_every_size_come_back_through_rings_of_every_size() {
 }
 
 #[test]
+fn long_calls_go_on_when_the_rings_come_in_the_middle_of_one() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    for len in [60_000, 100_000, 1 << 20] {
+        let sent = bytes(len);
+        for _ in 0..10 {
+            let mill = MillClient::spawn(unix_ipc::test_command()).unwrap();
+            for _ in 0..12 {
+                assert!(mill.echo(&sent).unwrap() == sent);
+            }
+            assert!(mill.has_rings().unwrap());
+        }
+    }
+}
+
+#[test]
 fn p14_descriptors_come_with_their_calls_between_those_without() {
     if serve_in_child() {
         return;

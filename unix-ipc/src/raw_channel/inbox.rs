@@ -17,6 +17,9 @@ use crate::sys::{memory, process};
 /// The packets that one look takes at most, so that a peer that only sends pieces holds nobody up.
 const PACKETS_AT_ONCE: usize = 64;
 
+/// The room for a long message when its first piece comes, whatever its length is said to be.
+const FIRST_ROOM: usize = 256 << 10;
+
 /// Makes whole messages out of packets.
 #[derive(Debug)]
 pub(crate) struct Inbox {
@@ -337,9 +340,19 @@ impl Unfinished {
         // `Fragment::decode` has checked that the piece ends within the total, so this cannot overflow.
         self.received = self.received.saturating_add(piece.len() as u32);
         if !self.refused {
+            self.reserve(piece.len());
             self.body.extend_from_slice(piece);
         }
         Ok(())
+    }
+
+    /// Makes room for a piece, and for as much again as is there already, and half of that again: memory moves seldom.
+    fn reserve(&mut self, piece: usize) {
+        if self.body.capacity() - self.body.len() < piece {
+            let likely = FIRST_ROOM.max(4 * self.body.len());
+            let left = (self.total as usize).saturating_sub(self.body.len());
+            self.body.reserve_exact(likely.min(left).max(piece));
+        }
     }
 
     fn sender_is_gone(&self) -> bool {

@@ -133,14 +133,15 @@ impl Outgoing {
         way.send(&Packet { header: &header.encode(), place, piece, named }, descriptors)
     }
 
-    /// How long the next packet is, and how many descriptors ride on it.
+    /// How long the next packet is where none is longer than so much, and how many descriptors ride on it.
     #[cfg(feature = "macros")]
-    pub(crate) fn next_packet(&self, body: &[u8], descriptors: usize) -> (usize, usize) {
+    pub(super) fn next_packet(&self, longest: usize, body: &[u8], descriptors: usize) -> (usize, usize) {
+        let longest = longest.min(self.packet_bytes);
         let left = body.len() - self.sent;
-        if self.sent == 0 && !self.is_long(body) {
+        if self.sent == 0 && left <= longest - HEADER_BYTES {
             return (HEADER_BYTES + left, descriptors);
         }
-        let most = self.packet_bytes - HEADER_BYTES - FRAGMENT_BYTES;
+        let most = longest - HEADER_BYTES - FRAGMENT_BYTES;
         (HEADER_BYTES + FRAGMENT_BYTES + left.min(most), if left <= most { descriptors } else { 0 })
     }
 }

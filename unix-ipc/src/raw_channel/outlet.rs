@@ -12,6 +12,7 @@ use crate::frame::{Form, HEADER_BYTES, Header, Kind};
 use crate::limits::KERNEL_DESCRIPTORS;
 use crate::ring::{self, LEAST_BYTES, Lie, NoRoom, RingSender};
 use crate::socket::Socket;
+use crate::sys::core;
 use crate::sys::pages::Pages;
 
 /// The sending end of a ring between two processes.
@@ -218,6 +219,22 @@ impl Outlet {
         Ok(())
     }
 
+    /// Whether there is room now for a message's next packet, where it is worth to look again soon: the other end reads on
+    /// another core. `None` where it is not.
+    pub(crate) fn look_for_room(&mut self, message: &Outgoing, body: &[u8]) -> io::Result<Option<bool>> {
+        let State::Ring(ring) = &mut self.state else { return Ok(None) };
+        let (Some(here), Some(there)) = (core::current(), ring.receivers_core()) else { return Ok(None) };
+        if here == there {
+            return Ok(None);
+        }
+        let (packet, _) = message.next_packet(ring.longest(), body, 0);
+        match ring.check_room(packet) {
+            Ok(()) => Ok(Some(true)),
+            Err(NoRoom::Now) => Ok(Some(false)),
+            Err(NoRoom::Lie(found)) => Err(lie(found)),
+        }
+    }
+
     /// Asks the other end to ring when there is room for a message's next packet: false where there is room now, `None`
     /// where the socket has to be asked.
     pub(crate) fn want_room(
@@ -227,7 +244,7 @@ impl Outlet {
         descriptors: usize,
     ) -> io::Result<Option<bool>> {
         let State::Ring(ring) = &mut self.state else { return Ok(None) };
-        let (packet, descriptors) = message.next_packet(body, descriptors);
+        let (packet, descriptors) = message.next_packet(ring.longest(), body, descriptors);
         want_room(ring, packet, descriptors).map(Some)
     }
 }

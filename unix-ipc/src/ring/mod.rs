@@ -103,10 +103,11 @@ impl Layout {
         self.bytes.wrapping_sub(self.offset(position))
     }
 
-    /// The longest packet: half of the ring, so that one end can write while the other reads.
+    /// The longest packet: a quarter of the ring, so that one end writes while the other reads. (Of the smallest ring it is
+    /// half, which holds a header and more.)
     #[inline]
     const fn longest(self) -> usize {
-        self.bytes / 2
+        if self.bytes > LEAST_BYTES { self.bytes / 4 } else { self.bytes / 2 }
     }
 }
 

@@ -96,6 +96,11 @@ impl<M: Memory> RingSender<M> {
         Ok(!self.has_room(packet))
     }
 
+    /// The core on which the receiver waited last, where it said so.
+    pub(crate) fn receivers_core(&self) -> Option<u64> {
+        self.memory.load(self.layout.control(place::CORE)).checked_sub(1)
+    }
+
     /// How many descriptors were sent that the receiver has not taken.
     pub(crate) fn descriptors_on_the_way(&self) -> Result<u64, Lie> {
         let taken = self.memory.load(self.layout.control(place::DESCRIPTORS));

@@ -1,5 +1,6 @@
 //! Sending: introductions and calls. Nobody waits for room without reading.
 
+use std::hint;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, MutexGuard};
@@ -18,6 +19,11 @@ use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Progress, refusal};
 use crate::socket;
 use crate::sys::wait::wait;
+
+/// How often a thread looks for room in a ring before it sleeps, and how many turns of a loop are between two looks: all in
+/// all as long as it takes to wake.
+const ROOM_LOOKS: usize = 200;
+const LOOK_TURNS: usize = 32;
 
 /// Why a message was not sent.
 #[derive(Debug)]
@@ -209,6 +215,9 @@ impl Core {
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
         loop {
+            if self.finds_room(message, body)? {
+                return Ok(());
+            }
             let (reads, wants_room) = {
                 let mut state = self.state();
                 (state.reads, state.outlet.want_room(message, body, descriptors))
@@ -237,6 +246,19 @@ impl Core {
                 return Err(SendFailure::HungUp);
             }
         }
+    }
+
+    /// Looks for room for a while, if the server makes it just now.
+    fn finds_room(&self, message: &Outgoing, body: &[u8]) -> Result<bool, SendFailure> {
+        for _ in 0..ROOM_LOOKS {
+            let has_room = self.state().outlet.look_for_room(message, body)?;
+            match has_room {
+                None => return Ok(false),
+                Some(true) => return Ok(true),
+                Some(false) => (0..LOOK_TURNS).for_each(|_| hint::spin_loop()),
+            }
+        }
+        Ok(false)
     }
 
     /// Waits until there is room in the socket, or something to read: whether there is room.
