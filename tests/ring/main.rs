@@ -1,9 +1,9 @@
 //! Connections that are busy enough for rings in shared memory, between processes: what goes through them, in which order,
 //! what is left of it at the end, and what a hostile process makes of the memory.
 
-#[path = "../util/mod.rs"]
-mod util;
-
+mod hostile;
 mod moving;
 mod service;
 mod traffic;
+#[path = "../util/mod.rs"]
+mod util;

@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
-use std::{env, process};
+use std::time::{Duration, Instant};
+use std::{env, process, thread};
 
 use unix_ipc::{Connection, Handle, Limits, Sender, SpawnOptions, ipc_service, test_command};
 
@@ -27,6 +29,12 @@ pub(crate) trait Mill {
     fn has_rings(&self) -> bool;
     fn descriptors(&self) -> usize;
     fn exit(&self, status: i32);
+    /// Writes to the memory of the rings, behind the library's back.
+    fn scribble(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Does so again and again, with a distance between the places, for so long; returns at once.
+    fn haunt(&self, at: u64, step: u64, count: u64, bytes: &[u8], milliseconds: u64);
+    /// Does so at random places of all of it, again and again, for so long; returns at once.
+    fn storm(&self, seed: u64, milliseconds: u64);
 }
 
 #[derive(Default)]
@@ -90,6 +98,63 @@ impl Mill for Wheel {
     fn exit(&self, status: i32) {
         process::exit(status)
     }
+
+    fn scribble(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        Memory::open()?.write(at, bytes)
+    }
+
+    fn haunt(&self, at: u64, step: u64, count: u64, bytes: &[u8], milliseconds: u64) {
+        let bytes = bytes.to_vec();
+        thread::spawn(move || {
+            let end = Instant::now() + Duration::from_millis(milliseconds);
+            let Ok(memory) = Memory::open() else { return };
+            while Instant::now() < end {
+                (0..count).for_each(|place| drop(memory.write(at + place * step, &bytes)));
+            }
+        });
+    }
+
+    fn storm(&self, seed: u64, milliseconds: u64) {
+        thread::spawn(move || {
+            let end = Instant::now() + Duration::from_millis(milliseconds);
+            let Ok(memory) = Memory::open() else { return };
+            let mut state = seed;
+            while Instant::now() < end {
+                let (at, word) = (random(&mut state) % MEMORY, random(&mut state));
+                drop(memory.write(at & !7, &(word >> (word % 64)).to_ne_bytes()));
+            }
+        });
+    }
+}
+
+/// The memory of two rings of the usual size.
+pub(crate) const MEMORY: u64 = 2 * (512 + (1 << 16));
+
+/// The rings' memory of this process, by way of its own file of all memory (proc(5)).
+struct Memory {
+    file: File,
+    start: u64,
+}
+
+impl Memory {
+    fn open() -> io::Result<Self> {
+        let maps = fs::read_to_string("/proc/self/maps")?;
+        let line = maps.lines().find(|line| line.contains("memfd:unix-ipc"));
+        let start = line.and_then(|line| u64::from_str_radix(line.split_once('-')?.0, 16).ok());
+        let start = start.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { file: fs::OpenOptions::new().write(true).open("/proc/self/mem")?, start })
+    }
+
+    fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.start + at)
+    }
+}
+
+pub(crate) fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
 }
 
 /// A file without a name that holds a text.
@@ -115,8 +180,8 @@ pub(crate) fn serve_in_child() -> bool {
         limits.ring_bytes = 0;
     }
     let served = MillServer::new(Wheel::default()).serve(connection.with_limits(limits));
-    served.expect("the client keeps to the protocol");
-    true
+    // A child that scribbles is told so and hung up on, and goes at once: its memory may be anything.
+    process::exit(i32::from(served.is_err()))
 }
 
 /// A client of a child, after so many calls that there is a ring if there is to be one.

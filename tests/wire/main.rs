@@ -8,13 +8,20 @@ mod util;
 mod calls;
 mod channels;
 mod raw;
+mod rings;
 mod spawning;
 mod vectors;
 
 /// A vector that nobody replays could say anything.
 #[test]
 fn every_vector_is_sent_and_received() {
-    let tests = [include_str!("calls.rs"), include_str!("channels.rs"), include_str!("spawning.rs")].concat();
+    let tests = [
+        include_str!("calls.rs"),
+        include_str!("channels.rs"),
+        include_str!("rings.rs"),
+        include_str!("spawning.rs"),
+    ]
+    .concat();
     for name in vectors::all().keys() {
         let [given, expected, named] =
             ["give", "expect", "expect_named"].map(|how| format!("{how}(\"{name}\""));

@@ -251,6 +251,19 @@ mod tests {
     }
 
     #[test]
+    fn p63_nobody_makes_the_memory_shorter_or_takes_the_seals_off() {
+        use nix::errno::Errno;
+        use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+        use nix::unistd::ftruncate;
+
+        let (_pages, file) = Pages::create(LEN).unwrap();
+        assert_eq!(ftruncate(&file, 0), Err(Errno::EPERM));
+        assert_eq!(ftruncate(&file, 1 << 30), Err(Errno::EPERM));
+        // A seal against writing would make a later mapping fail.
+        assert_eq!(fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE)), Err(Errno::EPERM));
+    }
+
+    #[test]
     fn a_copy_of_the_process_leaves_the_memory_alone() {
         let (one, _) = two_views();
         assert!(super::super::fork::in_a_copy(|| {

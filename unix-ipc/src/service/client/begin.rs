@@ -15,6 +15,7 @@ use super::super::hello::Mismatch;
 use super::state::{Core, State};
 use crate::codec::Encoder;
 use crate::deadline::Deadline;
+use crate::error::ProtocolError;
 use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Progress, refusal};
 use crate::socket;
@@ -31,13 +32,21 @@ pub(super) enum SendFailure {
     /// The peer is going; what it sent before may still say why.
     HungUp,
     TimedOut,
+    /// What the peer wrote to shared memory cannot be.
+    Lie(ProtocolError),
     Io(io::Error),
 }
 
 impl From<io::Error> for SendFailure {
     #[inline]
     fn from(error: io::Error) -> Self {
-        if socket::is_hang_up(&error) { Self::HungUp } else { Self::Io(error) }
+        if socket::is_hang_up(&error) {
+            return Self::HungUp;
+        }
+        match error.downcast() {
+            Ok(lie) => Self::Lie(lie),
+            Err(error) => Self::Io(error),
+        }
     }
 }
 
@@ -288,6 +297,11 @@ impl Core {
     fn send_error(&self, method: &'static str, patience: Patience, failure: SendFailure) -> CallError {
         match failure {
             SendFailure::TimedOut => CallError::Timeout { method, after: patience.after },
+            SendFailure::Lie(source) => {
+                self.link.accuse(&source.to_string());
+                self.state().end(Ended::Protocol(source.clone()));
+                CallError::Protocol { method, source }
+            }
             SendFailure::Io(error) => match refusal(&error) {
                 Some(source) => CallError::Refused { method, source },
                 None => CallError::Io { method, source: error },

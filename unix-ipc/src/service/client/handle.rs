@@ -105,6 +105,7 @@ impl<T: Task> Client<T> {
             // A peer that hangs up may have said why.
             Ok(()) | Err(SendFailure::HungUp) => self.core.wait_for_peer(deadline),
             Err(SendFailure::TimedOut) => Err(MeetFailure::TimedOut),
+            Err(SendFailure::Lie(source)) => Err(MeetFailure::Ended(Ended::Protocol(source))),
             Err(SendFailure::Io(error)) => Err(MeetFailure::Ended(Ended::Io(error.into()))),
         }
     }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::codec::Encoder;
-use crate::error::{LimitExceeded, SendError};
+use crate::error::{LimitExceeded, ProtocolError, SendError};
 use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Outlet, Progress, refusal};
 use crate::socket::{self, Socket};
@@ -160,7 +160,8 @@ impl Outbox {
     }
 
     fn failed(&mut self, error: io::Error) -> SendError {
-        if socket::is_hang_up(&error) {
+        // A client that writes nonsense to shared memory is as good as gone.
+        if socket::is_hang_up(&error) || error.get_ref().is_some_and(|error| error.is::<ProtocolError>()) {
             self.close();
             return SendError::Disconnected(());
         }
