@@ -161,7 +161,8 @@ impl Outbox {
 
     fn failed(&mut self, error: io::Error) -> SendError {
         // A client that writes nonsense to shared memory is as good as gone.
-        if socket::is_hang_up(&error) || error.get_ref().is_some_and(|error| error.is::<ProtocolError>()) {
+        let lie = error.get_ref().and_then(|error| error.downcast_ref::<ProtocolError>());
+        if socket::is_hang_up(&error) || lie.is_some() {
             self.close();
             return SendError::Disconnected(());
         }
