@@ -17,9 +17,6 @@ use crate::sys::{memory, process};
 /// The packets that one look takes at most, so that a peer that only sends pieces holds nobody up.
 const PACKETS_AT_ONCE: usize = 64;
 
-/// The room for a long message when its first piece comes, whatever its length is said to be.
-const FIRST_ROOM: usize = 256 << 10;
-
 /// Makes whole messages out of packets.
 #[derive(Debug)]
 pub(crate) struct Inbox {
@@ -346,10 +343,11 @@ impl Unfinished {
         Ok(())
     }
 
-    /// Makes room for a piece, and for as much again as is there already, and half of that again: memory moves seldom.
+    /// Makes room for a piece, and for some times what is there by then, as far as the message goes: memory moves seldom, and
+    /// grows with what really came.
     fn reserve(&mut self, piece: usize) {
         if self.body.capacity() - self.body.len() < piece {
-            let likely = FIRST_ROOM.max(4 * self.body.len());
+            let likely = 4 * (self.body.len() + piece);
             let left = (self.total as usize).saturating_sub(self.body.len());
             self.body.reserve_exact(likely.min(left).max(piece));
         }

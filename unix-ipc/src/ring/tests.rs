@@ -43,7 +43,7 @@ fn packets_come_out_as_they_went_in_over_many_laps() {
     let mut packet = vec![0; 4096];
     let len_of = |id: u64| {
         let mut state = id + 1;
-        (random(&mut state) % 2000) as usize
+        (random(&mut state) % 1000) as usize
     };
     while received < 20_000 {
         if random(&mut state).is_multiple_of(2) {

@@ -8,6 +8,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
@@ -91,28 +92,39 @@ impl Pages {
 
     #[inline]
     fn write_words(&self, at: usize, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<WORD>();
-        for (index, word) in words.iter().enumerate() {
-            self.word(at + index * WORD).store(u64::from_ne_bytes(*word), Ordering::Relaxed);
+        let (whole, rest) = bytes.as_chunks::<WORD>();
+        let (words, last) = self.words(at, whole.len());
+        for (word, bytes) in words.iter().zip(whole) {
+            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
         }
         if !rest.is_empty() {
             let mut word = [0; WORD];
             word[..rest.len()].copy_from_slice(rest);
-            self.word(at + words.len() * WORD).store(u64::from_ne_bytes(word), Ordering::Relaxed);
+            self.word(last).store(u64::from_ne_bytes(word), Ordering::Relaxed);
         }
     }
 
     #[inline]
     fn read_words(&self, at: usize, into: &mut [u8]) {
-        let (words, rest) = into.as_chunks_mut::<WORD>();
-        let count = words.len();
-        for (index, word) in words.iter_mut().enumerate() {
-            *word = self.word(at + index * WORD).load(Ordering::Relaxed).to_ne_bytes();
+        let (whole, rest) = into.as_chunks_mut::<WORD>();
+        let (words, last) = self.words(at, whole.len());
+        for (word, bytes) in words.iter().zip(whole) {
+            *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
         }
         if !rest.is_empty() {
-            let word = self.word(at + count * WORD).load(Ordering::Relaxed).to_ne_bytes();
+            let word = self.word(last).load(Ordering::Relaxed).to_ne_bytes();
             rest.copy_from_slice(&word[..rest.len()]);
         }
+    }
+
+    /// So many words from an offset on, which is a multiple of 8, and the offset behind them.
+    #[inline]
+    fn words(&self, at: usize, count: usize) -> (&[AtomicU64], usize) {
+        let start = self.range(at, count * WORD);
+        assert!(at.is_multiple_of(WORD), "a word of the memory");
+        // SAFETY: within the mapping, which lives as long as `self`, and aligned, because mappings begin at a page. All
+        // access to it in this process is atomic or a copy that the compiler does not see.
+        (unsafe { slice::from_raw_parts(start.cast(), count) }, at + count * WORD)
     }
 
     /// The address of a range that lies within the memory.
