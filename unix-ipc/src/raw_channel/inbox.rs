@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use super::body::PacketBuffer;
 #[cfg(feature = "macros")]
-use super::inlet::{Found, Inlet, Receiving};
+use super::inlet::{Inlet, Receiving};
 use super::{Body, Message};
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::{self, Form, Fragment, HEADER_BYTES, Header, Kind};
@@ -45,6 +45,18 @@ struct Unfinished {
     refused: bool,
     /// The sending process, where packets name it.
     process: Option<u32>,
+}
+
+/// What a look for a packet found.
+pub(super) enum Found {
+    /// A packet, with what came beside it.
+    Packet(Received),
+    /// Nothing, and no more to look at now.
+    Nothing,
+    /// The other end rang: there may be something, or room.
+    #[cfg(feature = "macros")]
+    Bell,
+    End,
 }
 
 /// What a look at the socket found.
@@ -164,19 +176,25 @@ impl Inbox {
     #[inline]
     fn receive_packet(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
         let mut packet = PacketBuffer::take();
+        match self.next_packet(&mut packet, socket, wait)? {
+            Found::Packet(received) => self.accept(packet, received),
+            Found::Nothing => Ok(Incoming::Nothing),
+            #[cfg(feature = "macros")]
+            Found::Bell => Ok(Incoming::Rung),
+            Found::End => Ok(Incoming::End),
+        }
+    }
+
+    #[inline]
+    fn next_packet(&mut self, packet: &mut [u8], socket: &Socket, wait: Wait) -> Result<Found, RecvError> {
         #[cfg(feature = "macros")]
         if let Some(inlet) = &mut self.inlet {
-            return match inlet.receive(&mut packet, socket, wait)? {
-                Found::Packet(received) => self.accept(packet, received),
-                Found::Nothing => Ok(Incoming::Nothing),
-                Found::Bell => Ok(Incoming::Rung),
-                Found::End => Ok(Incoming::End),
-            };
+            return inlet.receive(packet, socket, wait);
         }
-        match socket.receive(&mut packet, wait) {
-            Ok(Some(received)) => self.accept(packet, received),
-            Ok(None) => Ok(Incoming::End),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Incoming::Nothing),
+        match socket.receive(packet, wait) {
+            Ok(Some(received)) => Ok(Found::Packet(received)),
+            Ok(None) => Ok(Found::End),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Found::Nothing),
             Err(error) => Err(error.into()),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::body::PacketBuffer;
+use super::inbox::Found;
 use super::outlet::ring_bell;
 use super::spin::Spin;
 use crate::error::{ProtocolError, RecvError};
@@ -46,17 +47,6 @@ enum Last {
     End,
     /// With a message over the socket: why the other end hangs up, or that it goes on without rings.
     Packet(Vec<u8>, Received),
-}
-
-/// What a look at ring and socket found.
-pub(super) enum Found {
-    /// A packet, with what came beside it.
-    Packet(Received),
-    /// Nothing, and no more to look at now.
-    Nothing,
-    /// The other end rang: there may be something, or room.
-    Bell,
-    End,
 }
 
 impl Inlet {

@@ -13,6 +13,7 @@ use super::super::ended::Ended;
 use super::super::error::CallError;
 use super::super::hello::Mismatch;
 use super::state::{Core, State};
+use super::waiting::Reader;
 use crate::codec::Encoder;
 use crate::deadline::Deadline;
 use crate::error::ProtocolError;
@@ -69,23 +70,47 @@ impl From<Option<Duration>> for Patience {
 
 impl Core {
     /// Sends a call, and gives the id under which its reply comes.
-    #[inline]
     pub(super) fn begin(
         &self,
         method: u32,
         call: &mut Encoder,
         patience: Patience,
     ) -> Result<u64, CallError> {
+        let (id, state) = self.begin_with(method, call, patience)?;
+        drop(state);
+        call.attachments().accepted();
+        Ok(id)
+    }
+
+    /// The same, for a thread that waits for the reply at once: with the right to read, if nobody has it.
+    #[inline]
+    pub(super) fn begin_to_wait(
+        &self,
+        method: u32,
+        call: &mut Encoder,
+        patience: Patience,
+    ) -> Result<(u64, Option<Reader<'_>>), CallError> {
+        let (id, state) = self.begin_with(method, call, patience)?;
+        let reader = state.and_then(|mut state| self.start_reading_for(&mut state, id));
+        call.attachments().accepted();
+        Ok((id, reader))
+    }
+
+    /// Sends a call: its id, and the state, where that was locked all the while.
+    #[inline]
+    fn begin_with(
+        &self,
+        method: u32,
+        call: &mut Encoder,
+        patience: Patience,
+    ) -> Result<(u64, Option<MutexGuard<'_, State>>), CallError> {
         let (number, method) = (method, self.name_of(method));
         let descriptors = call.attachments().open().map_err(|source| CallError::Io { method, source })?;
         let mut state = self.check(number, call, patience)?;
         let id = state.calls.begin().map_err(|source| CallError::Refused { method, source })?;
         let message = Outgoing::new(Kind::Call, id, 0);
         match self.send(state, message, call.bytes(), &descriptors, patience.deadline) {
-            Ok(()) => {
-                call.attachments().accepted();
-                Ok(id)
-            }
+            Ok(state) => Ok((id, state)),
             Err(failure) => {
                 self.state().calls.abandon(id);
                 Err(self.send_error(method, patience, failure))
@@ -105,7 +130,7 @@ impl Core {
         let state = self.check(number, call, patience)?;
         let message = Outgoing::new(Kind::OneWay, 0, 0);
         let sent = self.send(state, message, call.bytes(), &descriptors, patience.deadline);
-        sent.map_err(|failure| self.send_error(method, patience, failure))?;
+        drop(sent.map_err(|failure| self.send_error(method, patience, failure))?);
         call.attachments().accepted();
         Ok(())
     }
@@ -162,30 +187,32 @@ impl Core {
         let nothing: [Arc<OwnedFd>; 0] = [];
         let hello = self.hello().encode();
         let message = Outgoing::new(Kind::Hello, 0, 0).named();
-        self.send(self.state(), message, hello.bytes(), &nothing, deadline)?;
+        drop(self.send(self.state(), message, hello.bytes(), &nothing, deadline)?);
         self.state().introduced = true;
         Ok(())
     }
 
+    /// Sends a message. The state comes back where that was locked all the while.
     #[inline]
-    fn send<D: AsFd>(
+    fn send<'a, D: AsFd>(
         &self,
-        mut state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'a, State>,
         mut message: Outgoing,
         body: &[u8],
         descriptors: &[D],
         deadline: Deadline,
-    ) -> Result<(), SendFailure> {
+    ) -> Result<Option<MutexGuard<'a, State>>, SendFailure> {
         let socket = self.link.socket();
         if !message.is_long(body) {
             match state.outlet.send_packet(&mut message, socket, body, descriptors) {
-                Ok(Progress::Done) => return Ok(()),
+                Ok(Progress::Done) => return Ok(Some(state)),
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
                 Ok(Progress::More) | Err(_) => {}
             }
         }
         drop(state);
-        self.send_in_turn(message, body, descriptors, deadline)
+        self.send_in_turn(message, body, descriptors, deadline)?;
+        Ok(None)
     }
 
     /// Sends a message that is long, or for which there is no room now.

@@ -10,6 +10,7 @@ use super::begin::Patience;
 use super::pending::Decode;
 use super::state::Core;
 use crate::codec::{EncodeError, Encoder, REPLY_PLACE};
+use crate::raw_channel::Message;
 
 /// A call while its arguments are encoded, one after another: byte for byte the generated task.
 ///
@@ -74,7 +75,8 @@ impl<'c> Call<'c> {
     /// Sends the call, whose reply is decoded by a function of its type.
     pub(crate) fn begin<T, E>(&mut self, decode: Decode<T, E>) -> Result<Pending<T, E>, CallError> {
         let patience = self.timeout.into();
-        let id = self.send_for_reply(patience)?;
+        self.finish()?;
+        let id = self.core.begin(self.method, &mut self.encoder, patience)?;
         Ok(Pending::new(Arc::clone(self.core), id, self.core.name_of(self.method), patience, decode))
     }
 
@@ -82,14 +84,21 @@ impl<'c> Call<'c> {
     #[inline]
     pub(crate) fn wait<T, E>(&mut self, decode: Decode<T, E>) -> Result<T, CallError<E>> {
         let patience = self.timeout.into();
-        let id = self.send_for_reply(patience).map_err(CallError::widen)?;
-        self.core.result(id, self.core.name_of(self.method), patience, decode)
+        let reply = self.reply(patience).map_err(CallError::widen)?;
+        self.core.result(reply, self.core.name_of(self.method), decode)
     }
 
-    fn send_for_reply(&mut self, patience: Patience) -> Result<u64, CallError> {
+    fn reply(&mut self, patience: Patience) -> Result<Message, CallError> {
+        self.finish()?;
+        let (id, reader) = self.core.begin_to_wait(self.method, &mut self.encoder, patience)?;
+        self.core.reply(id, reader, self.core.name_of(self.method), patience)
+    }
+
+    /// Puts the place for the reply behind the arguments, if all were encoded.
+    #[inline]
+    fn finish(&mut self) -> Result<(), CallError> {
         self.encoder.put_number(REPLY_PLACE);
-        self.check()?;
-        self.core.begin(self.method, &mut self.encoder, patience)
+        self.check()
     }
 
     /// Whether all arguments were encoded.

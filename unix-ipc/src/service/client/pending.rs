@@ -7,6 +7,7 @@ use super::super::calls::Outcome;
 use super::super::error::CallError;
 use super::begin::Patience;
 use super::state::Core;
+use super::waiting::Reader;
 use crate::codec::{Arrived, DecodeError};
 use crate::deadline::Deadline;
 use crate::limits::Limits;
@@ -78,21 +79,20 @@ impl<T, E> Pending<T, E> {
     }
 
     fn wait_until(self, patience: Patience) -> Result<T, CallError<E>> {
-        self.core.result(self.id, self.method, patience, self.decode)
+        let reply = self.core.reply(self.id, None, self.method, patience).map_err(CallError::widen)?;
+        self.core.result(reply, self.method, self.decode)
     }
 }
 
 impl Core {
-    /// Waits for what comes of a call, which frees its place, and makes it the method's result.
+    /// Makes a reply the method's result.
     #[inline]
     pub(super) fn result<T, E>(
         &self,
-        id: u64,
+        reply: Message,
         method: &'static str,
-        patience: Patience,
         decode: Decode<T, E>,
     ) -> Result<T, CallError<E>> {
-        let reply = self.reply(id, method, patience).map_err(CallError::widen)?;
         let arrived = Arrived { descriptors: reply.descriptors, reply: None };
         match decode(&reply.body, arrived, self.link.limits()) {
             Ok(result) => result.map_err(CallError::Service),
@@ -100,8 +100,16 @@ impl Core {
         }
     }
 
-    fn reply(&self, id: u64, method: &'static str, patience: Patience) -> Result<Message, CallError> {
-        Err(match self.wait(id, patience.deadline) {
+    /// Waits for a call's reply, which frees its place.
+    #[inline]
+    pub(super) fn reply(
+        &self,
+        id: u64,
+        reader: Option<Reader<'_>>,
+        method: &'static str,
+        patience: Patience,
+    ) -> Result<Message, CallError> {
+        Err(match self.wait(id, reader, patience.deadline) {
             Some(Outcome::Reply(message)) => return Ok(message),
             Some(Outcome::Failed(failure)) => CallError::failed(method, failure),
             Some(Outcome::Broken(fault)) => CallError::broken(method, fault),

@@ -38,9 +38,25 @@ impl Drop for Place<'_> {
 }
 
 impl Core {
-    /// Waits for what comes of a call: `None` where the time was over first, and then the call's place is free.
+    /// The right to read for a thread that waits for this call, if nobody has it.
     #[inline]
-    pub(super) fn wait(&self, id: u64, deadline: Deadline) -> Option<Outcome> {
+    pub(super) fn start_reading_for(&self, state: &mut State, id: u64) -> Option<Reader<'_>> {
+        let reading = self.start_reading(state)?;
+        Some(Reader { reading, look: state.look(|state| state.calls.is_ready(id)) })
+    }
+
+    /// Waits for what comes of a call: `None` where the time was over first, and then the call's place is free. The
+    /// thread may have the right to read already.
+    #[inline]
+    pub(super) fn wait(&self, id: u64, reader: Option<Reader<'_>>, deadline: Deadline) -> Option<Outcome> {
+        let read = |Reader { reading, look }: Reader<'_>| {
+            let message = reading.read_until(Some(id), deadline, look, |state| state.calls.is_ready(id))?;
+            reading.finish(id);
+            Some(Outcome::Reply(message))
+        };
+        if let Some(reply) = reader.and_then(read) {
+            return Some(reply);
+        }
         let mut place = None;
         loop {
             let mut state = self.state();
@@ -51,7 +67,7 @@ impl Core {
                 state.calls.abandon(id);
                 return None;
             }
-            let Some(reading) = self.start_reading(&mut state) else {
+            let Some(reader) = self.start_reading_for(&mut state, id) else {
                 state.calls.wait(id, thread::current());
                 drop(state);
                 place.get_or_insert_with(|| Place { core: self, id });
@@ -59,13 +75,9 @@ impl Core {
                 continue;
             };
             state.calls.stop_waiting(id);
-            let look = state.look(|state| state.calls.is_ready(id));
             drop(state);
-            if let Some(message) =
-                reading.read_until(Some(id), deadline, look, |state| state.calls.is_ready(id))
-            {
-                reading.finish(id);
-                return Some(Outcome::Reply(message));
+            if let Some(reply) = read(reader) {
+                return Some(reply);
             }
         }
     }
@@ -113,8 +125,15 @@ fn park(deadline: Deadline) {
     }
 }
 
+/// The right to read, and what there is to know before.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    reading: Reading<'a>,
+    look: Look,
+}
+
 /// What a thread that reads has to know of the state, each time before it waits.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Look {
     /// Whether there is what the thread waits for.
     is_done: bool,
