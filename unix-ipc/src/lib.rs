@@ -125,7 +125,8 @@
 //!
 //! # Blocking, limits and trust
 //!
-//! Functions that wait say so under "Blocking". [`Limits`] bound what a message may hold and what a peer can make this process
+//! Functions that wait say so under "Blocking". Where the other process is busy too, and runs on another core, a thread looks
+//! for what it waits for before it sleeps, at most for [`Limits::spin`]. [`Limits`] bound what a message may hold and what a peer can make this process
 //! keep; a [`LimitExceeded`] has the number. The text of an error is one line, and why it came to that is its
 //! [`source`](std::error::Error::source): print both. No byte from a peer is believed: what breaks the protocol is a
 //! [`ProtocolError`]. The README says what else can be relied on, and what cannot.

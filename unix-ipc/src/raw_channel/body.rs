@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::fmt;
+use std::mem;
 use std::ops::{Deref, DerefMut, Range};
 
 use crate::frame::PACKET_BYTES;
@@ -7,6 +8,16 @@ use crate::frame::PACKET_BYTES;
 thread_local! {
     /// Room for a packet that this thread used before and that is free now.
     static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    /// The same for a long message: fresh memory costs more than the copy into it.
+    static LONG_SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The most room that a thread keeps for its next long message.
+const MOST_SPARE_BYTES: usize = 4 << 20;
+
+/// Room for a long message, which grows as it comes.
+pub(super) fn room_for_long() -> Vec<u8> {
+    LONG_SPARE.try_with(Cell::take).unwrap_or_default()
 }
 
 /// Room for the longest packet, which goes back to the thread that drops it.
@@ -30,7 +41,7 @@ impl fmt::Debug for PacketBuffer {
 impl Drop for PacketBuffer {
     #[inline]
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.0);
+        let bytes = mem::take(&mut self.0);
         let _ = SPARE.try_with(|spare| spare.set(Some(bytes)));
     }
 }
@@ -69,16 +80,29 @@ impl Body {
     /// The same bytes in as much memory as they need, for one that has to wait: a packet's room is a large one.
     #[cfg(feature = "macros")]
     pub(crate) fn kept(self) -> Self {
-        match self.0 {
+        match &self.0 {
             Place::Packet(..) => self.into_vec().into(),
             Place::Own(_) => self,
         }
     }
 
-    pub(crate) fn into_vec(self) -> Vec<u8> {
-        match self.0 {
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        match &mut self.0 {
             Place::Packet(..) => self.to_vec(),
-            Place::Own(bytes) => bytes,
+            Place::Own(bytes) => mem::take(bytes),
+        }
+    }
+}
+
+impl Drop for Body {
+    #[inline]
+    fn drop(&mut self) {
+        if let Place::Own(bytes) = &mut self.0
+            && (PACKET_BYTES..=MOST_SPARE_BYTES).contains(&bytes.capacity())
+        {
+            let mut bytes = mem::take(bytes);
+            bytes.clear();
+            let _ = LONG_SPARE.try_with(|spare| spare.set(bytes));
         }
     }
 }

@@ -3,7 +3,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use super::body::PacketBuffer;
+use super::body::{self, PacketBuffer};
 #[cfg(feature = "macros")]
 use super::inlet::{Inlet, Receiving};
 use super::{Body, Message};
@@ -301,7 +301,7 @@ impl Inbox {
             id: header.id,
             total: place.total,
             received: 0,
-            body: Vec::new(),
+            body: body::room_for_long(),
             refused,
             process,
         });
