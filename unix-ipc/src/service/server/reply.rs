@@ -1,9 +1,10 @@
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::session::{Session, encode_failure};
+use super::session::Session;
 use crate::codec::{Attachment, Encoder, Failure, ReplyPath};
 use crate::error::SendError;
 use crate::frame::Kind;
@@ -62,7 +63,7 @@ impl ReplyPath for Reply {
 
     fn fail(&self, failure: Failure) {
         if self.claim().is_ok() {
-            let _ = self.session.put(Kind::Failure, self.id, &mut encode_failure(&failure), Vec::new());
+            self.session.fail(self.id, &failure);
         }
     }
 
@@ -73,7 +74,50 @@ impl ReplyPath for Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        self.fail(Failure::Dropped);
+        if !*self.answered.get_mut() && !Decoding::takes(&self.session, self.id) {
+            self.session.fail(self.id, &Failure::Dropped);
+        }
+    }
+}
+
+thread_local! {
+    /// The call whose arguments this thread decodes, and whether its reply was dropped meanwhile.
+    static DECODING: Cell<(Call, bool)> = const { Cell::new(((0, 0), false)) };
+}
+
+/// A call of a session, told from those of others by where that is. No call has the id 0.
+type Call = (usize, u64);
+
+/// While the arguments of a call are decoded, a dropped reply says nothing: they may turn out to be none, and then that is
+/// what its caller hears.
+pub(super) struct Decoding {
+    call: Call,
+    around: (Call, bool),
+}
+
+impl Decoding {
+    #[inline]
+    pub(super) fn of(session: &Arc<Session>, id: u64) -> Self {
+        let call = (Arc::as_ptr(session).addr(), id);
+        Self { call, around: DECODING.replace((call, false)) }
+    }
+
+    /// The arguments are decoded, or not: whether the reply was dropped.
+    #[inline]
+    pub(super) fn end(self) -> bool {
+        let (call, dropped) = DECODING.replace(self.around);
+        debug_assert_eq!(call, self.call, "one call after another");
+        dropped
+    }
+
+    /// Whether a reply is dropped while its call is decoded, which this remembers.
+    fn takes(session: &Arc<Session>, id: u64) -> bool {
+        let call = (Arc::as_ptr(session).addr(), id);
+        let is_decoding = DECODING.get().0 == call;
+        if is_decoding {
+            DECODING.set((call, true));
+        }
+        is_decoding
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::hello::{Hello, Mismatch, Role};
 use super::super::message::message_of;
 use super::super::task::{Method, Task};
 use super::outbox::{Outbox, Put};
-use super::reply::Reply;
+use super::reply::{Decoding, Reply};
 use crate::codec::{self, Arrived, DecodeError, Encoder, Failure, ReplyPath};
 use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError, SendError};
@@ -113,11 +113,8 @@ impl Session {
     fn accept<T: Task>(self: &Arc<Self>, message: Message) -> Result<Step<T>, ProtocolError> {
         match message.kind {
             Kind::Hello => self.meet(&message).map(|()| Step::Handled),
-            Kind::Call => {
-                let reply = Reply::new(Arc::clone(self), message.id);
-                self.decode(message, Some(reply))
-            }
-            Kind::OneWay => self.decode(message, None),
+            Kind::Call => self.decode(message, true),
+            Kind::OneWay => self.decode(message, false),
             Kind::Fault => Err(ProtocolError::Accused(String::from_utf8_lossy(&message.body).into_owned())),
             Kind::Ring | Kind::Switch | Kind::Bell | Kind::Reset => {
                 let mut outbox = lock(&self.outbox);
@@ -149,10 +146,16 @@ impl Session {
 
     #[inline]
     fn decode<T: Task>(
-        &self,
+        self: &Arc<Self>,
         mut message: Message,
-        reply: Option<Arc<Reply>>,
+        wants_reply: bool,
     ) -> Result<Step<T>, ProtocolError> {
+        let id = message.id;
+        let fail = |failure: Failure| {
+            if wants_reply {
+                self.fail(id, &failure);
+            }
+        };
         let Some(methods) = self.client.get() else {
             return Err(ProtocolError::Order("a call before the introduction"));
         };
@@ -161,40 +164,47 @@ impl Session {
         let number = match named {
             Some(Ok(number)) => *number,
             Some(Err(mismatch)) => {
-                if let Some(reply) = reply {
-                    let Mismatch { ours, theirs } = mismatch.clone();
-                    reply.fail(Failure::UnknownMethod { ours, theirs });
-                }
+                let Mismatch { ours, theirs } = mismatch.clone();
+                fail(Failure::UnknownMethod { ours, theirs });
                 return Ok(Step::Handled);
             }
             None => {
                 let error = DecodeError::Malformed("a call of a method that the introduction does not have");
-                return Ok(Self::unreadable(reply, error));
+                fail(failure_of(&error));
+                return Ok(Step::Unreadable(error.into()));
             }
         };
         codec::set_variant(&mut message.body, number);
-        let path = reply.clone().map(|reply| -> Arc<dyn ReplyPath> { reply });
-        let arrived = Arrived { descriptors: message.descriptors, reply: path };
+        let reply = wants_reply.then(|| -> Arc<dyn ReplyPath> { Reply::new(Arc::clone(self), id) });
+        let decoding = Decoding::of(self, id);
+        let arrived = Arrived { descriptors: message.descriptors, reply };
         let decode = || codec::decode::<T>(&message.body, arrived, self.link.limits());
-        Ok(match panic::catch_unwind(AssertUnwindSafe(decode)) {
-            Ok(Ok(task)) => Step::Task(task),
-            Ok(Err(error)) => Self::unreadable(reply, error),
+        let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
+        let dropped_its_reply = decoding.end();
+        Ok(match decoded {
+            Ok(Ok(task)) => {
+                if dropped_its_reply {
+                    fail(Failure::Dropped);
+                }
+                Step::Task(task)
+            }
+            // It concerns one call, and the connection lives on.
+            Ok(Err(error)) => {
+                fail(failure_of(&error));
+                Step::Unreadable(error.into())
+            }
             // As the handler's: it is the caller's matter, and the other clients go on.
             Err(payload) => {
-                if let Some(reply) = reply {
-                    reply.fail(Failure::Panicked(message_of(&*payload).to_owned()));
-                }
+                fail(Failure::Panicked(message_of(&*payload).to_owned()));
                 Step::Unreadable(DecodeError::Malformed("a call whose arguments panicked").into())
             }
         })
     }
 
-    /// The bytes of one call do not decode: it fails, and the connection lives on.
-    fn unreadable<T>(reply: Option<Arc<Reply>>, error: DecodeError) -> Step<T> {
-        if let Some(reply) = reply {
-            reply.fail(failure_of(&error));
-        }
-        Step::Unreadable(error.into())
+    /// Says why a call has no reply.
+    pub(super) fn fail(&self, id: u64, failure: &Failure) {
+        // Where it cannot be said, the caller is gone.
+        let _ = self.put(Kind::Failure, id, &mut encode_failure(failure), Vec::new());
     }
 
     /// A message that could not be received. Where its header was sound, it concerns its call alone.
@@ -206,7 +216,7 @@ impl Session {
                     RecvError::Protocol(error) => Failure::Unreadable(error.to_string()),
                     other => Failure::Unreadable(other.to_string()),
                 };
-                Reply::new(Arc::clone(self), id).fail(failure);
+                self.fail(id, &failure);
                 Ok(Step::Unreadable(error))
             }
             (Some((Kind::OneWay, _)), error) => Ok(Step::Unreadable(error)),
@@ -331,8 +341,7 @@ impl Session {
                 Ok(None) => return Ok(outbox.is_empty()),
                 Ok(Some(undeliverable)) => {
                     drop(outbox);
-                    let mut failure = encode_failure(&Failure::Refused(undeliverable.limit));
-                    let _ = self.put(Kind::Failure, undeliverable.id, &mut failure, Vec::new());
+                    self.fail(undeliverable.id, &Failure::Refused(undeliverable.limit));
                 }
                 Err(_) => {
                     outbox.close();
@@ -380,7 +389,7 @@ fn failure_of(error: &DecodeError) -> Failure {
 }
 
 /// A failure as the body of a message.
-pub(super) fn encode_failure(failure: &Failure) -> Encoder {
+fn encode_failure(failure: &Failure) -> Encoder {
     let mut encoder = Encoder::new();
     let encoded = encoder.put(failure);
     debug_assert!(encoded.is_ok(), "strings and numbers always encode");
