@@ -28,21 +28,31 @@ fn work(mill: &MillClient) {
     assert!(mill.echo(&bytes).expect("the server lives") == bytes);
 }
 
+const ROLE: &str = "UNIX_IPC_TEST_HAND";
+
+/// True in a child of either kind, when it has served.
+fn serve_in_either_child() -> bool {
+    if std::env::var_os(ROLE).is_none() {
+        return serve_in_child();
+    }
+    let connection = Connection::inherited().expect("the connection is sound").expect("and there is one");
+    HandServer::new(Worker).serve(connection).expect("the client keeps to the protocol");
+    true
+}
+
+fn hand() -> HandClient {
+    let mut command = test_command();
+    command.env(ROLE, "1");
+    HandClient::spawn(command).expect("the test runs as a child")
+}
+
 #[test]
 fn a_client_moves_with_its_rings_and_comes_back() {
-    const ROLE: &str = "UNIX_IPC_TEST_HAND";
-    if std::env::var_os(ROLE).is_some() {
-        let connection = Connection::inherited().unwrap().unwrap();
-        HandServer::new(Worker).serve(connection).unwrap();
-        return;
-    }
-    if serve_in_child() {
+    if serve_in_either_child() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let mut command = test_command();
-    command.env(ROLE, "1");
-    let hand = HandClient::spawn(command).unwrap();
+    let hand = hand();
     let mut mill = busy(Limits::default());
     let server = mill.process().unwrap();
     for _ in 0..5 {
@@ -51,25 +61,17 @@ fn a_client_moves_with_its_rings_and_comes_back() {
         mill = back;
         work(&mill);
         assert_eq!(mill.process().unwrap(), server);
-        assert!(mill.has_rings().unwrap());
+        assert!(mill.has_rings().unwrap(), "there are new ones");
     }
 }
 
 #[test]
 fn a_client_moves_after_every_number_of_calls() {
-    const ROLE: &str = "UNIX_IPC_TEST_HAND";
-    if std::env::var_os(ROLE).is_some() {
-        let connection = Connection::inherited().unwrap().unwrap();
-        HandServer::new(Worker).serve(connection).unwrap();
-        return;
-    }
-    if serve_in_child() {
+    if serve_in_either_child() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let mut command = test_command();
-    command.env(ROLE, "1");
-    let hand = HandClient::spawn(command).unwrap();
+    let hand = hand();
     // Around the call with which the rings are offered, taken and used.
     for calls in 0..14 {
         let mill = MillClient::spawn(test_command()).unwrap();

@@ -197,6 +197,34 @@ fn both_ends_on_one_core_take_turns() {
 }
 
 #[test]
+fn p41_a_socket_that_somebody_made_non_blocking_serves_through_rings_all_the_same() {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use std::os::fd::AsFd;
+    use unix_ipc::Connection;
+
+    let _watchdog = Watchdog::new();
+    let flags = nix::sys::socket::SockFlag::SOCK_CLOEXEC;
+    let family = nix::sys::socket::AddressFamily::Unix;
+    let kind = nix::sys::socket::SockType::SeqPacket;
+    let (ours, theirs) = nix::sys::socket::socketpair(family, kind, None, flags).unwrap();
+    for end in [&ours, &theirs] {
+        fcntl(end.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    }
+    let serving = thread::spawn(|| {
+        crate::service::MillServer::new(Wheel::default()).serve(Connection::from(theirs)).unwrap();
+    });
+    let mill = MillClient::from(Connection::from(ours));
+    for number in 0..200 {
+        assert_eq!(mill.add(number, 1).unwrap(), number + 1);
+    }
+    assert!(mill.has_rings().unwrap());
+    thread::park_timeout(Duration::from_millis(5));
+    assert_eq!(mill.add(1, 1).unwrap(), 2);
+    drop(mill);
+    serving.join().unwrap();
+}
+
+#[test]
 fn a_channel_beside_the_calls_is_not_held_up() {
     if serve_in_child() {
         return;

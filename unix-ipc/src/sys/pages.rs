@@ -151,17 +151,17 @@ impl Drop for Pages {
     }
 }
 
-/// Copies bytes between memory of this process and memory that another process may change meanwhile.
+/// Copies bytes between memory of this process and memory that another process may change meanwhile. The compiler does not
+/// look into it, so it has no data race to reason about.
 ///
 /// # Safety
 ///
 /// `from` is readable and `to` writable for `len` bytes, and they do not overlap.
-#[cfg(target_arch = "x86_64")]
 #[inline]
 unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
-    // Lines by vectors, which every x86-64 has; string instructions are slow where a processor is not made for them.
-    // SAFETY: the caller's; the direction flag is clear, as the ABI has it at every call. A copy that the compiler does
-    // not look into has no data race for it to reason about.
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's. The direction flag is clear, as the ABI has it at every call. Lines go by vectors, which every
+    // such processor has; string instructions are slow on one that is not made for them.
     unsafe {
         std::arch::asm!(
             "test {lines}, {lines}",
@@ -192,16 +192,7 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
             options(nostack)
         );
     }
-}
-
-/// Copies bytes between memory of this process and memory that another process may change meanwhile.
-///
-/// # Safety
-///
-/// `from` is readable and `to` writable for `len` bytes, and they do not overlap.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline]
-unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    #[cfg(not(target_arch = "x86_64"))]
     for index in 0..len {
         // SAFETY: the caller's.
         unsafe { to.add(index).write_volatile(from.add(index).read_volatile()) };

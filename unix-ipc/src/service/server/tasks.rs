@@ -30,7 +30,8 @@ impl<T: Task> Tasks<T> {
     }
 
     fn wait_for_input(&self) -> io::Result<()> {
-        self.session.link().wait(PollFlags::POLLIN, Deadline::NEVER).map(drop)
+        let link = self.session.link();
+        if link.fall_asleep() { link.wait(PollFlags::POLLIN, Deadline::NEVER).map(drop) } else { Ok(()) }
     }
 
     /// Waits for a call.
