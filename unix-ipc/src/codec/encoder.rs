@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use super::deserializer::Input;
 use super::serializer::Output;
-use super::table::{Decoding, Encoding};
+use super::table::{Decoding, Encoding, Incoming};
 use super::{Arrived, Attachments, DecodeError, EncodeError};
 use crate::Limits;
 
@@ -43,9 +43,9 @@ impl Encoder {
     #[inline]
     pub(crate) fn put<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         let (bytes, attached) = (self.bytes.len(), self.attachments.len());
-        let scope = Encoding::of(std::mem::take(&mut self.attachments));
+        let visit = Encoding::of(&mut self.attachments);
         let result = value.serialize(Output::new(&mut self.bytes));
-        self.attachments = scope.attached();
+        drop(visit);
         if result.is_err() {
             self.bytes.truncate(bytes);
             self.attachments.truncate(attached);
@@ -114,16 +114,17 @@ pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
     seed: S,
 ) -> Result<S::Value, DecodeError> {
     let mut input = Input::new(bytes, limits);
-    let scope = Decoding::of(arrived, limits);
+    let mut incoming = Incoming::new(arrived, limits);
+    let visit = Decoding::of(&mut incoming);
     let value = seed.deserialize(&mut input);
-    let (surplus, refusal) = scope.taken();
-    match (value, refusal) {
+    drop(visit);
+    match (value, incoming.refusal()) {
         (Ok(value), _) => {
             input.finish()?;
-            if surplus > 0 {
-                return Err(DecodeError::SurplusDescriptors { count: surplus });
+            match incoming.surplus() {
+                0 => Ok(value),
+                count => Err(DecodeError::SurplusDescriptors { count }),
             }
-            Ok(value)
         }
         (Err(DecodeError::Value(_)), Some(refusal)) => Err(refusal.into()),
         (Err(error), _) => Err(error),

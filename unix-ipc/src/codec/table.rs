@@ -59,7 +59,7 @@ pub(crate) struct Arrived {
 }
 
 /// What came and was not taken yet. Dropped, it closes what is left.
-struct Incoming {
+pub(super) struct Incoming {
     descriptors: Vec<Option<OwnedFd>>,
     reply: Option<Arc<dyn ReplyPath>>,
     /// How long memory that comes with the message may be.
@@ -192,47 +192,25 @@ pub fn serde_in_ipc_mode() -> bool {
     TABLE.with(|table| table.visit.get() != Visit::None)
 }
 
-/// A visit of a value on its way out: its attachments are in place until this is closed or dropped.
-pub(super) struct Encoding(Scope<Attachments>);
+/// A visit of a value on its way out: until this is dropped, what the value attaches is added to a message's attachments.
+pub(super) struct Encoding<'a>(
+    #[expect(dead_code, reason = "its end is what counts")] Scope<'a, Attachments>,
+);
 
-/// A visit of a value on its way in: what came with it is in place until this is closed or dropped.
-pub(super) struct Decoding(Scope<Incoming>);
+/// A visit of a value on its way in: what came with it is in place until this is dropped.
+pub(super) struct Decoding<'a>(#[expect(dead_code, reason = "its end is what counts")] Scope<'a, Incoming>);
 
-impl Encoding {
+impl<'a> Encoding<'a> {
     #[inline]
-    pub(super) fn of(attachments: Attachments) -> Self {
+    pub(super) fn of(attachments: &'a mut Attachments) -> Self {
         Self(Scope::enter(attachments))
-    }
-
-    /// Ends the visit, with what the value attached.
-    #[inline]
-    pub(super) fn attached(mut self) -> Attachments {
-        self.0.leave();
-        mem::take(&mut self.0.table)
     }
 }
 
-impl Decoding {
+impl<'a> Decoding<'a> {
     #[inline]
-    pub(super) fn of(arrived: Arrived, limits: &Limits) -> Self {
-        Self(Scope::enter(Incoming {
-            descriptors: if arrived.descriptors.is_empty() {
-                Vec::new()
-            } else {
-                arrived.descriptors.into_iter().map(Some).collect()
-            },
-            reply: arrived.reply,
-            longest_message: limits.longest_message(),
-            failure: None,
-        }))
-    }
-
-    /// Ends the visit, closes what the value did not take, and says how much that was and what the first refusal was.
-    #[inline]
-    pub(super) fn taken(mut self) -> (usize, Option<TakeError>) {
-        self.0.leave();
-        let incoming = &self.0.table;
-        (incoming.descriptors.iter().flatten().count(), incoming.failure)
+    pub(super) fn of(incoming: &'a mut Incoming) -> Self {
+        Self(Scope::enter(incoming))
     }
 }
 
@@ -241,6 +219,9 @@ trait InPlace {
     const VISIT: Visit;
 
     fn place(table: &Table) -> &RefCell<Self>;
+
+    /// Whether this is as what is in place outside of every scope.
+    fn is_empty(&self) -> bool;
 }
 
 impl InPlace for Attachments {
@@ -249,6 +230,11 @@ impl InPlace for Attachments {
     #[inline]
     fn place(table: &Table) -> &RefCell<Self> {
         &table.attachments
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -259,48 +245,75 @@ impl InPlace for Incoming {
     fn place(table: &Table) -> &RefCell<Self> {
         &table.incoming
     }
+
+    /// It has a limit, whatever came.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        false
+    }
 }
 
-struct Scope<T: InPlace> {
-    /// During the visit what was in place before, after it this message's own.
-    table: T,
+struct Scope<'a, T: InPlace> {
+    /// During the visit what was in place before, before and after it this message's own.
+    table: &'a mut T,
     /// What was done with the value around this one.
     around: Visit,
-    visiting: bool,
 }
 
-impl<T: InPlace> Scope<T> {
+impl<'a, T: InPlace> Scope<'a, T> {
     #[inline]
-    fn enter(table: T) -> Self {
-        let mut scope = Self { table, around: T::VISIT, visiting: true };
-        scope.swap();
-        scope
+    fn enter(table: &'a mut T) -> Self {
+        TABLE.with(|in_place| {
+            let around = in_place.visit.replace(T::VISIT);
+            // Most values attach nothing, and then there is nothing to swap, here and at the end.
+            if around != Visit::None || !table.is_empty() {
+                mem::swap(&mut *T::place(in_place).borrow_mut(), table);
+            }
+            Self { table, around }
+        })
     }
+}
 
+impl<T: InPlace> Drop for Scope<'_, T> {
     #[inline]
-    fn leave(&mut self) {
-        if mem::take(&mut self.visiting) {
-            self.swap();
-        }
-    }
-
-    #[inline]
-    fn swap(&mut self) {
-        TABLE.with(|table| {
-            mem::swap(&mut *T::place(table).borrow_mut(), &mut self.table);
-            self.around = table.visit.replace(self.around);
+    fn drop(&mut self) {
+        TABLE.with(|in_place| {
+            in_place.visit.set(self.around);
+            let place = &mut *T::place(in_place).borrow_mut();
+            if self.around != Visit::None || !place.is_empty() {
+                mem::swap(place, self.table);
+            }
         });
     }
 }
 
-impl<T: InPlace> Drop for Scope<T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
 impl Incoming {
+    #[inline]
+    pub(super) fn new(arrived: Arrived, limits: &Limits) -> Self {
+        Self {
+            descriptors: if arrived.descriptors.is_empty() {
+                Vec::new()
+            } else {
+                arrived.descriptors.into_iter().map(Some).collect()
+            },
+            reply: arrived.reply,
+            longest_message: limits.longest_message(),
+            failure: None,
+        }
+    }
+
+    /// How many descriptors the value did not take.
+    #[inline]
+    pub(super) fn surplus(&self) -> usize {
+        self.descriptors.iter().flatten().count()
+    }
+
+    /// The first refusal.
+    #[inline]
+    pub(super) fn refusal(&self) -> Option<TakeError> {
+        self.failure
+    }
+
     fn refuse(&mut self, error: TakeError) {
         self.failure.get_or_insert(error);
     }

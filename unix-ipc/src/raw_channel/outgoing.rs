@@ -65,6 +65,25 @@ impl Outgoing {
         body: &[u8],
         descriptors: &[D],
     ) -> io::Result<Progress> {
+        let longest = way.longest().min(self.packet_bytes);
+        if self.sent == 0 && body.len() <= longest - HEADER_BYTES {
+            match self.put(way, Form::Whole, &[], body, descriptors) {
+                Ok(()) => return Ok(Progress::Done),
+                Err(error) if is_too_large(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.send_long(way, body, descriptors)
+    }
+
+    /// The same for a message that is long, or too long for what the socket has room for.
+    #[cold]
+    fn send_long<D: AsFd>(
+        &mut self,
+        way: &mut Way<'_>,
+        body: &[u8],
+        descriptors: &[D],
+    ) -> io::Result<Progress> {
         let longest = way.longest();
         if self.packet_bytes > longest && self.becomes_long(longest, body) {
             return Ok(Progress::More);
@@ -88,7 +107,6 @@ impl Outgoing {
         !was_long && self.is_long(body)
     }
 
-    #[inline]
     fn try_packet<D: AsFd>(
         &mut self,
         way: &mut Way<'_>,

@@ -130,15 +130,22 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
     /// Frees the place of a call that nobody waits for any more: its late reply answers nobody.
     #[inline]
     pub(crate) fn abandon(&mut self, id: u64) {
-        drop(self.remove(id));
+        self.leave(id);
+        self.slots.drop(id);
     }
 
-    #[inline]
     fn remove(&mut self, id: u64) -> Option<Slot<W, S>> {
-        let slot = self.slots.remove(id)?;
-        self.unread_bytes -= slot.unread_bytes();
-        self.waiting -= usize::from(slot.waiting.is_some());
-        Some(slot)
+        self.leave(id);
+        self.slots.remove(id)
+    }
+
+    /// A call's place is about to be free.
+    #[inline]
+    fn leave(&mut self, id: u64) {
+        if let Some(slot) = self.slots.get(id) {
+            self.unread_bytes -= slot.unread_bytes();
+            self.waiting -= usize::from(slot.waiting.is_some());
+        }
     }
 
     /// Says how to wake who waits for this call.

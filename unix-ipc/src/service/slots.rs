@@ -77,6 +77,18 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// Drops a value where it stands.
+    #[inline]
+    pub(crate) fn drop(&mut self, id: u64) {
+        let place = self.place(id);
+        if let Some(taken @ Some(_)) = self.places.get_mut(place)
+            && taken.as_ref().is_some_and(|(found, _)| *found == id)
+        {
+            *taken = None;
+            self.len -= 1;
+        }
+    }
+
     /// The values with their ids, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
         self.places.iter().flatten().map(|(id, value)| (*id, value))
