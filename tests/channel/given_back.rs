@@ -180,3 +180,17 @@ fn errors_show_without_a_bound_on_the_value() {
     assert_eq!(format!("{error} {error:?}"), "the receiver is gone Disconnected(..)");
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::BrokenPipe);
 }
+
+#[test]
+fn p06_a_long_byte_string_comes_back_as_it_was() {
+    let _watchdog = Watchdog::new();
+    let (sender, receiver) = channel::<Vec<u8>>().unwrap();
+    drop(receiver);
+    for send in [Sender::send, Sender::try_send] {
+        let long = vec![7; 3 << 20];
+        let place = long.as_ptr();
+        let back = send(&sender, long).unwrap_err().into_inner();
+        assert_eq!((back.as_ptr(), back.len()), (place, 3 << 20));
+        assert!(back.iter().all(|byte| *byte == 7));
+    }
+}

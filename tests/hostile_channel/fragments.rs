@@ -2,9 +2,12 @@
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
-use unix_ipc::{LimitExceeded, Limits, ProtocolError, RecvError, channel, raw_channel, test_command};
+use unix_ipc::{
+    DecodeError, LimitExceeded, Limits, ProtocolError, Receiver, RecvError, channel, raw_channel,
+    test_command,
+};
 
-use crate::packets::{FRAGMENT, Header, fragment, fragment_body, packet, try_write};
+use crate::packets::{FRAGMENT, HEAD, Header, fragment, fragment_body, packet, try_write};
 use crate::util::Watchdog;
 use crate::{Canary, Hostile, eventually, most_allocated};
 
@@ -211,4 +214,74 @@ impl<F: std::os::fd::AsFd> Duplicate for F {
     fn as_fd_clone(&self) -> std::os::fd::OwnedFd {
         self.as_fd().try_clone_to_owned().unwrap()
     }
+}
+
+/// The first piece of a message, behind which a block of so many bytes begins.
+fn head(total: u32, block: u64) -> Vec<u8> {
+    packet(HEAD, 0, &fragment_body(7, 0, total, &block.to_le_bytes()))
+}
+
+#[test]
+fn a_message_with_a_block_is_one_message() {
+    let hostile = Hostile::new();
+    hostile.write(&head(13, 3), &[]);
+    hostile.write(&fragment(7, 8, 13, b"ab"), &[]);
+    hostile.write(&fragment(7, 10, 13, b"cde"), &[]);
+    assert_eq!(hostile.receiver.recv().unwrap().0, b"\x03\0\0\0\0\0\0\0abcde");
+    hostile.is_well();
+}
+
+#[test]
+fn a_block_that_cannot_follow_is_named() {
+    let hostile = Hostile::new();
+    hostile.refuses(&head(100, 93), &ProtocolError::Block);
+    hostile.refuses(&head(100, u64::MAX), &ProtocolError::Block);
+    let short = packet(HEAD, 0, &fragment_body(7, 0, 100, b"seven b"));
+    hostile.refuses(&short, &ProtocolError::Block);
+    hostile.write(&fragment(7, 0, 100, b"ab"), &[]);
+    let late = packet(HEAD, 0, &fragment_body(7, 2, 100, &10_u64.to_le_bytes()));
+    hostile.refuses(&late, &ProtocolError::Block);
+}
+
+#[test]
+fn a_block_of_any_claimed_length_allocates_nothing_to_speak_of() {
+    let hostile = Hostile::new();
+    let most = most_allocated(|| {
+        hostile.write(&head((32 << 20) + 8, 32 << 20), &[]);
+        hostile.write(&fragment(7, 8, (32 << 20) + 8, b"x"), &[]);
+        assert!(hostile.receiver.try_recv().unwrap().is_none());
+    });
+    assert!(most < 1 << 20, "{most} bytes");
+}
+
+/// What a typed receiver makes of a block of three bytes and what is behind it.
+fn with_block<T: serde::de::DeserializeOwned>(block: u64, behind: &[u8]) -> Result<T, RecvError> {
+    let Hostile { sender, receiver } = Hostile::new();
+    let total = 8 + behind.len() as u32;
+    crate::packets::write(&sender, &head(total, block), &[]);
+    crate::packets::write(&sender, &fragment(7, 8, total, behind), &[]);
+    Receiver::<T>::from(receiver).recv()
+}
+
+#[test]
+fn a_block_is_a_byte_string_and_what_is_behind_it_is_read_on() {
+    let (bytes, number): (Vec<u8>, u16) = with_block(3, b"abc\x07\0").unwrap();
+    assert_eq!((bytes.as_slice(), number), (&b"abc"[..], 7));
+    let (bytes, more): (Vec<u8>, Vec<u8>) = with_block(3, b"abc\x02\0\0\0\0\0\0\0de").unwrap();
+    assert_eq!((bytes.as_slice(), more.as_slice()), (&b"abc"[..], &b"de"[..]));
+    // Elements one by one do not mind where they lie.
+    assert_eq!(with_block::<std::collections::VecDeque<u8>>(3, b"abc").unwrap(), *b"abc");
+    assert_eq!(with_block::<(Vec<u8>, u8)>(3, b"abcd").unwrap(), (b"abc".to_vec(), b'd'));
+}
+
+#[test]
+fn a_block_where_none_can_be_is_an_error_of_that_message() {
+    let end = |found: Result<_, RecvError>| matches!(found, Err(RecvError::Decode(DecodeError::End)));
+    assert!(end(with_block::<String>(3, b"abc").map(drop)));
+    // The promised block is one byte shorter than the value's.
+    assert!(end(with_block::<Vec<u16>>(3, b"abc").map(drop)));
+    assert!(matches!(
+        with_block::<Vec<u8>>(2, b"abc"),
+        Err(RecvError::Decode(DecodeError::Trailing { count: 1 }))
+    ));
 }

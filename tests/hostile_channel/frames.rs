@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
 use unix_ipc::{LimitExceeded, Limits, ProtocolError, RecvError, raw_channel};
 
-use crate::packets::{FRAGMENT, Header, MEMORY, VALUE, WHOLE, packet};
+use crate::packets::{FRAGMENT, HEAD, Header, MEMORY, VALUE, WHOLE, packet};
 use crate::util::Watchdog;
 use crate::{Canary, Hostile, most_allocated};
 
@@ -22,7 +22,7 @@ fn every_unknown_kind_is_named_and_passed_over() {
 #[test]
 fn every_unknown_flag_is_named_and_passed_over() {
     let hostile = Hostile::new();
-    for form in (0..=u8::MAX).filter(|form| ![WHOLE, FRAGMENT, MEMORY].contains(form)) {
+    for form in (0..=u8::MAX).filter(|form| ![WHOLE, FRAGMENT, MEMORY, HEAD].contains(form)) {
         hostile.refuses(&Header::of(form, 1).packet(b"x"), &ProtocolError::Flags(form));
     }
 }

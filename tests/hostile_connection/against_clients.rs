@@ -61,7 +61,7 @@ fn a_packet_that_is_none_reaches_every_waiting_caller_by_name() {
     for kind in [0, 16, 255] {
         assert_hung_up(&[hello(SERVER), Packet { kind, ..good.clone() }.with(2)], &ProtocolError::Kind(kind));
     }
-    assert_hung_up(&[hello(SERVER), Packet { form: 3, ..good.clone() }], &ProtocolError::Flags(3));
+    assert_hung_up(&[hello(SERVER), Packet { form: 4, ..good.clone() }], &ProtocolError::Flags(4));
     let error = ProtocolError::Length { declared: u32::MAX.into(), actual: 8 };
     assert_hung_up(&[Packet { declared_length: Some(u32::MAX), ..good.clone() }], &error);
     let error = ProtocolError::DescriptorCount { declared: 1, actual: 7 };

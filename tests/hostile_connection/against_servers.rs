@@ -49,7 +49,7 @@ fn a_packet_that_is_none_is_named_and_hung_up_on() {
     for kind in [0, 16, 255] {
         assert_hung_up(&[hello(CLIENT), Packet { kind, ..call.clone() }], &ProtocolError::Kind(kind));
     }
-    for form in [3, 0x80, 255] {
+    for form in [4, 0x80, 255] {
         assert_hung_up(&[hello(CLIENT), Packet { form, ..call.clone() }], &ProtocolError::Flags(form));
     }
     for length in [0, 15, 17, u32::MAX] {

@@ -9,6 +9,7 @@ pub(crate) const VALUE: u8 = 1;
 pub(crate) const WHOLE: u8 = 0;
 pub(crate) const FRAGMENT: u8 = 1;
 pub(crate) const MEMORY: u8 = 2;
+pub(crate) const HEAD: u8 = 3;
 
 /// The sixteen bytes in front of every packet.
 pub(crate) struct Header {

@@ -89,6 +89,23 @@ fn long_messages_come_in_pieces() {
 }
 
 #[test]
+fn long_byte_strings_are_pieces_of_their_own() {
+    let _watchdog = Watchdog::new();
+    let long = vec![b'a'; 64 << 10];
+    let (sender, raw) = raw_sender();
+    Sender::from(sender).send(long.clone()).unwrap();
+    assert_null(raw.expect("fragment/head"), 0);
+    assert_null(raw.expect("fragment/block"), 0);
+    assert_null(raw.expect("fragment/block-end"), 0);
+
+    let (raw, receiver) = raw_receiver();
+    raw.give("fragment/head", &[]);
+    raw.give("fragment/block", &[]);
+    raw.give("fragment/block-end", &[]);
+    assert_eq!(Receiver::<Vec<u8>>::from(receiver).recv().unwrap(), long);
+}
+
+#[test]
 fn long_messages_that_do_not_wait_are_in_memory() {
     let _watchdog = Watchdog::new();
     let long = vec![b'a'; LONG];

@@ -86,6 +86,8 @@ pub(crate) enum Form {
     Fragment = 1,
     /// Its length alone: the bytes are in a memory file, the first of the descriptors.
     Memory = 2,
+    /// The first piece of it, behind a [`Fragment`], up to where a block begins: its last eight bytes say how long that is.
+    Head = 3,
 }
 
 impl TryFrom<u8> for Form {
@@ -97,6 +99,7 @@ impl TryFrom<u8> for Form {
             0 => Ok(Self::Whole),
             1 => Ok(Self::Fragment),
             2 => Ok(Self::Memory),
+            3 => Ok(Self::Head),
             other => Err(ProtocolError::Flags(other)),
         }
     }
@@ -247,7 +250,7 @@ mod tests {
             assert_eq!(Header::decode(&packet), Err(ProtocolError::Kind(kind)));
         }
         packet[0] = Kind::Value as u8;
-        for form in 3..=u8::MAX {
+        for form in 4..=u8::MAX {
             packet[1] = form;
             assert_eq!(Header::decode(&packet), Err(ProtocolError::Flags(form)));
         }

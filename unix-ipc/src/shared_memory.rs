@@ -43,7 +43,7 @@ impl SharedMemory {
     /// What the system says, as where the process has no descriptor left or may not call
     /// `memfd_create`; it can still fill a [`SharedMemoryMut`] that a peer gives it.
     pub fn new(bytes: &[u8]) -> io::Result<Self> {
-        Self::map(Arc::new(memory::sealed_copy(bytes)?))
+        Self::map(Arc::new(memory::sealed_copy(&[bytes])?))
     }
 
     fn map(descriptor: Arc<OwnedFd>) -> io::Result<Self> {

@@ -38,8 +38,15 @@ pub(crate) fn wait_on<'a, T>(
 /// A turn that one thread at a time can have, waited for with a deadline.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    taken: Mutex<bool>,
+    queue: Mutex<Queue>,
     free: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    taken: bool,
+    /// How many threads wait; a signal that nobody waits for costs a system call.
+    waiting: usize,
 }
 
 /// The turn, until this is dropped.
@@ -49,21 +56,26 @@ pub(crate) struct TurnGuard<'a>(&'a Turn);
 impl Turn {
     /// Takes the turn: `None` where the time was over first.
     pub(crate) fn take(&self, deadline: Deadline) -> Option<TurnGuard<'_>> {
-        let mut taken = lock(&self.taken);
-        while *taken {
+        let mut queue = lock(&self.queue);
+        while queue.taken {
             if deadline.has_passed() {
                 return None;
             }
-            taken = wait_on(&self.free, taken, deadline);
+            queue.waiting += 1;
+            queue = wait_on(&self.free, queue, deadline);
+            queue.waiting -= 1;
         }
-        *taken = true;
+        queue.taken = true;
         Some(TurnGuard(self))
     }
 }
 
 impl Drop for TurnGuard<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.taken) = false;
-        self.0.free.notify_one();
+        let mut queue = lock(&self.0.queue);
+        queue.taken = false;
+        if queue.waiting > 0 {
+            self.0.free.notify_one();
+        }
     }
 }

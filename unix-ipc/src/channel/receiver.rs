@@ -82,9 +82,9 @@ impl<T: DeserializeOwned> Receiver<T> {
         Iter { receiver: self, ended: false }
     }
 
-    fn decode(&self, message: Message) -> Result<T, RecvError> {
+    fn decode(&self, mut message: Message) -> Result<T, RecvError> {
         let arrived = Arrived { descriptors: message.descriptors, reply: None };
-        codec::decode(&message.body, arrived, &self.raw.limits()).map_err(RecvError::from)
+        codec::decode((&mut message.body).into(), arrived, &self.raw.limits()).map_err(RecvError::from)
     }
 }
 

@@ -74,11 +74,14 @@ impl<T: Serialize> Sender<T> {
 
     fn transmit(&self, value: T, room: Room) -> Result<(), SendError<T>> {
         let mut message = Encoder::new();
-        let put = message.put(&value).map_err(SendError::from);
-        match put.and_then(|()| self.end.transmit(&mut message, room)) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(error.map(|()| value)),
-        }
+        let value = match message.put_own(value) {
+            Ok(value) => value,
+            Err((error, value)) => return Err(SendError::from(error).map(|()| value)),
+        };
+        self.end.transmit(&mut message, room).map_err(|error| {
+            let value = value.or_else(|| message.take_back());
+            error.map(|()| value.expect("a message that was not sent has its value"))
+        })
     }
 }
 
@@ -90,7 +93,7 @@ impl From<EncodeError> for SendError {
 
 impl End {
     #[inline]
-    fn transmit(&self, message: &mut Encoder, room: Room) -> Result<(), SendError> {
+    fn transmit(&self, message: &mut Encoder<'_>, room: Room) -> Result<(), SendError> {
         let raw = match self {
             Self::Socket(raw) => raw,
             Self::Reply(path) => return path.send(message, matches!(room, Room::Until(_))),

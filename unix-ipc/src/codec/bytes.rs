@@ -9,11 +9,38 @@ use std::fmt;
 use castaway::cast;
 use serde::ser::{self, Impossible, Serialize};
 
-use super::{DecodeError, EncodeError, format};
+use super::{DecodeError, EncodeError, Source};
 
 /// Whether the elements of a sequence are `u8`: no other type has a name without a path that is this.
 pub(super) fn are_bytes<T>() -> bool {
     matches!(type_name::<T>(), "u8" | "&u8")
+}
+
+/// The bytes of a `Vec<u8>`, where the value is one.
+#[inline]
+pub(super) fn of_vec<T>(value: &T) -> Option<&[u8]> {
+    cast!(value, &Vec<u8>).ok().map(Vec::as_slice)
+}
+
+/// The value itself, where it is a `Vec<u8>`.
+pub(super) fn into_vec<T>(value: T) -> Result<Vec<u8>, T> {
+    cast!(value, Vec<u8>)
+}
+
+/// A `Vec<u8>` as a value, where that is one.
+pub(super) fn from_vec<T>(bytes: Vec<u8>) -> Option<T> {
+    let mut value: Option<T> = None;
+    if let Ok(place) = cast!(&mut value, &mut Option<Vec<u8>>) {
+        *place = Some(bytes);
+    }
+    value
+}
+
+/// The bytes of a slice, where its elements are bytes.
+#[cfg(feature = "macros")]
+#[inline]
+pub(super) fn of_slice<T>(items: &[T]) -> Option<&[u8]> {
+    cast!(items, &[u8]).ok()
 }
 
 /// Appends elements that [`are_bytes`], and asks each of them all the same. Says how many they were.
@@ -39,14 +66,14 @@ where
 }
 
 /// Reads a length and a block, where the visitor is the one of serde's own `Vec<u8>`.
-pub(super) fn read<V, T>(rest: &mut &[u8]) -> Result<Option<T>, DecodeError> {
+pub(super) fn read<V, T>(source: &mut Source<'_>) -> Result<Option<T>, DecodeError> {
     let mut value: Option<T> = None;
     if let Ok(place) = cast!(&mut value, &mut Option<Vec<u8>>)
         && is_vec_visitor(type_name::<V>())
     {
         #[cfg(test)]
         tests::count_block();
-        *place = Some(format::read::<&[u8]>(rest)?.to_vec());
+        *place = Some(source.read_block()?);
     }
     Ok(value)
 }

@@ -5,7 +5,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::{DecodeError, bytes, format};
+use super::{DecodeError, Source, bytes};
 use crate::{LimitExceeded, Limits};
 
 /// Elements that take no byte cost the peer nothing, so a message may have this many of them.
@@ -13,7 +13,7 @@ const EMPTY_ELEMENTS: u64 = 1 << 20;
 
 /// The bytes of a message that are not decoded yet.
 pub(super) struct Input<'de> {
-    rest: &'de [u8],
+    source: Source<'de>,
     /// How many levels the value may still go down.
     levels: usize,
     nesting: usize,
@@ -24,14 +24,14 @@ pub(super) struct Input<'de> {
 }
 
 impl<'de> Input<'de> {
-    pub(super) fn new(bytes: &'de [u8], limits: &Limits) -> Self {
+    pub(super) fn new(source: Source<'de>, limits: &Limits) -> Self {
         let nesting = limits.nesting;
-        Self { rest: bytes, levels: nesting, nesting, empty_elements: EMPTY_ELEMENTS, promised: 0 }
+        Self { source, levels: nesting, nesting, empty_elements: EMPTY_ELEMENTS, promised: 0 }
     }
 
     /// The value is complete: there must be nothing behind it.
     pub(super) fn finish(&self) -> Result<(), DecodeError> {
-        match self.rest.len() {
+        match self.source.left() {
             0 => Ok(()),
             count => Err(DecodeError::Trailing { count }),
         }
@@ -54,7 +54,7 @@ impl<'de> Input<'de> {
         &mut self,
         visit: impl FnOnce(Items<'_, 'de>) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
-        let left = format::read::<usize>(&mut self.rest)?;
+        let left = self.source.read::<usize>()?;
         let outer = self.promised;
         let value = self.nested(|input| visit(Items { input, left, outer, before: 0 }));
         self.promised = outer;
@@ -70,7 +70,7 @@ macro_rules! scalars {
     ($($method:ident $visit:ident,)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-            visitor.$visit(format::read(&mut self.rest)?)
+            visitor.$visit(self.source.read()?)
         }
     )*};
 }
@@ -112,7 +112,7 @@ impl<'de> Deserializer<'de> for &mut Input<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        match format::read::<u8>(&mut self.rest)? {
+        match self.source.read::<u8>()? {
             0 => visitor.visit_none(),
             1 => self.nested(|input| visitor.visit_some(input)),
             _ => Err(DecodeError::Malformed("an option that is neither 0 nor 1")),
@@ -140,7 +140,7 @@ impl<'de> Deserializer<'de> for &mut Input<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        if let Some(block) = bytes::read::<V, V::Value>(&mut self.rest)? {
+        if let Some(block) = bytes::read::<V, V::Value>(&mut self.source)? {
             return Ok(block);
         }
         self.counted(|items| visitor.visit_seq(items))
@@ -232,13 +232,13 @@ impl Items<'_, '_> {
     fn begin(&mut self) -> bool {
         let Some(left) = self.left.checked_sub(1) else { return false };
         self.left = left;
-        self.before = self.input.rest.len();
+        self.before = self.input.source.left();
         self.input.promised = self.outer.saturating_add(left);
         true
     }
 
     fn end(&mut self) -> Result<(), DecodeError> {
-        if self.input.rest.len() < self.before {
+        if self.input.source.left() < self.before {
             return Ok(());
         }
         let limit = EMPTY_ELEMENTS;
@@ -264,7 +264,7 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left.min(self.input.rest.len().saturating_sub(self.outer)))
+        Some(self.left.min(self.input.source.left().saturating_sub(self.outer)))
     }
 }
 
@@ -295,7 +295,7 @@ impl<'de> EnumAccess<'de> for &mut Input<'de> {
     type Variant = Self;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), DecodeError> {
-        let index: U32Deserializer<DecodeError> = format::read::<u32>(&mut self.rest)?.into_deserializer();
+        let index: U32Deserializer<DecodeError> = self.source.read::<u32>()?.into_deserializer();
         Ok((seed.deserialize(index)?, self))
     }
 }

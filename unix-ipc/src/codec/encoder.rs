@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
@@ -8,8 +9,9 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 use super::deserializer::Input;
 use super::serializer::Output;
 use super::table::{Decoding, Encoding, Incoming};
-use super::{Arrived, Attachments, DecodeError, EncodeError};
+use super::{Arrived, Attachments, DecodeError, EncodeError, Source, bytes};
 use crate::Limits;
+use crate::raw_channel::{LEAST_BLOCK, Parts};
 
 /// Room for a small message, so that most are one allocation.
 const USUAL_BYTES: usize = 128;
@@ -24,17 +26,19 @@ thread_local! {
 
 /// The bytes and the attachments of one message on its way out.
 #[derive(Debug)]
-pub(crate) struct Encoder {
+pub(crate) struct Encoder<'b> {
     bytes: Vec<u8>,
+    /// A block that is sent from where it lies, and how many of the bytes stand before it.
+    block: Option<(usize, Cow<'b, [u8]>)>,
     attachments: Attachments,
 }
 
-impl Encoder {
+impl<'b> Encoder<'b> {
     #[inline]
     pub(crate) fn new() -> Self {
         let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
         bytes.reserve(USUAL_BYTES);
-        Self { bytes, attachments: Attachments::default() }
+        Self { bytes, block: None, attachments: Attachments::default() }
     }
 
     /// Appends a value. Values put one after another are the bytes of a tuple of them.
@@ -53,6 +57,63 @@ impl Encoder {
         result
     }
 
+    /// The same for a value that outlives the message: a long byte string is not copied.
+    #[cfg(feature = "macros")]
+    #[inline]
+    pub(crate) fn put_lent<T: Serialize>(&mut self, value: &'b T) -> Result<(), EncodeError> {
+        match bytes::of_vec(value) {
+            Some(block) if self.has_room_for(block) => {
+                self.put_block(block.into());
+                Ok(())
+            }
+            _ => self.put(value),
+        }
+    }
+
+    /// The same for a value that the message may have: `None` where it has it, which [`take_back`](Self::take_back) undoes.
+    pub(crate) fn put_own<T: Serialize>(&mut self, value: T) -> Result<Option<T>, (EncodeError, T)> {
+        let is_block = bytes::of_vec(&value).is_some_and(|block| self.has_room_for(block));
+        match if is_block { bytes::into_vec(value) } else { Err(value) } {
+            Ok(block) => {
+                self.put_block(block.into());
+                Ok(None)
+            }
+            Err(value) => match self.put(&value) {
+                Ok(()) => Ok(Some(value)),
+                Err(error) => Err((error, value)),
+            },
+        }
+    }
+
+    /// The value that the message has, if it was not sent.
+    pub(crate) fn take_back<T>(&mut self) -> Option<T> {
+        let (_, block) = self.block.take()?;
+        bytes::from_vec(block.into_owned())
+    }
+
+    /// The same for a slice.
+    #[cfg(feature = "macros")]
+    pub(crate) fn put_lent_slice<T: Serialize>(&mut self, items: &'b [T]) -> Result<(), EncodeError> {
+        match bytes::of_slice(items) {
+            Some(block) if self.has_room_for(block) => {
+                self.put_block(block.into());
+                Ok(())
+            }
+            _ => self.put(items),
+        }
+    }
+
+    /// Whether a byte string may stay where it lies: if it is a long one and the first.
+    fn has_room_for(&self, block: &[u8]) -> bool {
+        block.len() >= LEAST_BLOCK && self.block.is_none()
+    }
+
+    /// Appends a byte string without copying it.
+    fn put_block(&mut self, block: Cow<'b, [u8]>) {
+        self.bytes.extend_from_slice(&(block.len() as u64).to_le_bytes());
+        self.block = Some((self.bytes.len(), block));
+    }
+
     /// Appends a number that the library itself puts beside the user's values.
     #[cfg(feature = "macros")]
     #[inline]
@@ -62,14 +123,22 @@ impl Encoder {
 
     /// What was put so far.
     #[inline]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(crate) fn bytes(&self) -> Parts<'_> {
+        match &self.block {
+            None => Parts::from(&*self.bytes),
+            Some((before, block)) => {
+                let (before, behind) = self.bytes.split_at_checked(*before).unwrap_or((&self.bytes, &[]));
+                Parts::with_block(before, block, behind)
+            }
+        }
     }
 
-    /// The bytes, for a message that has to wait.
+    /// The bytes, for a message that has to wait, and is empty then.
     #[cfg(feature = "macros")]
-    pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.bytes)
+    pub(crate) fn keep(&mut self) -> Encoder<'static> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let block = self.block.take().map(|(before, block)| (before, block.into_owned().into()));
+        Encoder { bytes, block, attachments: Attachments::default() }
     }
 
     #[inline]
@@ -82,7 +151,7 @@ impl Encoder {
     }
 }
 
-impl Drop for Encoder {
+impl Drop for Encoder<'_> {
     #[inline]
     fn drop(&mut self) {
         let mut bytes = std::mem::take(&mut self.bytes);
@@ -96,11 +165,11 @@ impl Drop for Encoder {
 
 /// Decodes a message that is one value of a type, and nothing else.
 pub(crate) fn decode<T: DeserializeOwned>(
-    bytes: &[u8],
+    source: Source<'_>,
     arrived: Arrived,
     limits: &Limits,
 ) -> Result<T, DecodeError> {
-    decode_with(bytes, arrived, limits, PhantomData)
+    decode_with(source, arrived, limits, PhantomData)
 }
 
 /// Decodes a message that is one value of what a seed makes.
@@ -108,12 +177,12 @@ pub(crate) fn decode<T: DeserializeOwned>(
 /// All of the bytes and all of the descriptors have to be part of it. What was not taken is closed.
 #[inline]
 pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
-    bytes: &'de [u8],
+    source: Source<'de>,
     arrived: Arrived,
     limits: &Limits,
     seed: S,
 ) -> Result<S::Value, DecodeError> {
-    let mut input = Input::new(bytes, limits);
+    let mut input = Input::new(source, limits);
     let mut incoming = Incoming::new(arrived, limits);
     let visit = Decoding::of(&mut incoming);
     let value = seed.deserialize(&mut input);
@@ -205,7 +274,7 @@ pub fn serialize(value: impl Serialize) -> Result<(Vec<u8>, Vec<OwnedFd>), Encod
 /// # Ok::<(), unix_ipc::EncodeError>(())
 /// ```
 pub fn deserialize<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<T, DecodeError> {
-    decode(bytes, Arrived { descriptors, reply: None }, &Limits::default())
+    decode(bytes.into(), Arrived { descriptors, reply: None }, &Limits::default())
 }
 
 #[cfg(all(test, feature = "macros"))]

@@ -4,9 +4,10 @@
 //! variant's index 32 bits. What serde's data model makes of these stands in `serializer` and
 //! `deserializer`; the tests hold the result against bincode's own serde front, byte for byte.
 
+pub(super) use bincode::BorrowDecode;
+use bincode::Encode;
 use bincode::config::{Configuration, Fixint, LittleEndian, NoLimit};
 use bincode::enc::write::Writer;
-use bincode::{BorrowDecode, Encode};
 
 use super::{DecodeError, EncodeError};
 

@@ -1,6 +1,7 @@
 //! Values to bytes and descriptors, and back.
 //!
-//! `format` writes single numbers and blocks through bincode, `serializer` and `deserializer` lay
+//! `format` writes single numbers and blocks through bincode, `source` is what they are read from, `serializer` and
+//! `deserializer` lay
 //! serde's data model over it and refuse what hostile bytes ask for, `bytes` makes blocks of byte
 //! strings, and `table` takes what cannot be bytes.
 
@@ -12,6 +13,7 @@ mod error;
 mod format;
 mod reply_path;
 mod serializer;
+mod source;
 mod table;
 
 pub(crate) use self::attachments::{Attachment, Attachments};
@@ -23,6 +25,7 @@ pub use self::error::{DecodeError, EncodeError};
 #[cfg(feature = "macros")]
 pub(crate) use self::reply_path::Failure;
 pub(crate) use self::reply_path::{REPLY_PLACE, ReplyPath};
+pub(crate) use self::source::Source;
 pub use self::table::serde_in_ipc_mode;
 pub(crate) use self::table::{
     Arrived, attach, attach_later, longest_message, refuse, take_descriptor, take_reply,

@@ -17,7 +17,7 @@ pub(crate) const REPLY_PLACE: u32 = u32::MAX;
 pub(crate) trait ReplyPath: Send + Sync + std::fmt::Debug {
     /// Answers the call with an encoded value; only the first answer counts. `wait` is whether a thread
     /// that does not serve the connection waits for room.
-    fn send(&self, answer: &mut Encoder, wait: bool) -> Result<(), SendError>;
+    fn send(&self, answer: &mut Encoder<'_>, wait: bool) -> Result<(), SendError>;
 
     /// Says why the call has no answer, unless it has one.
     #[cfg(feature = "macros")]

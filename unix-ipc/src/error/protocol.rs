@@ -46,6 +46,8 @@ pub enum ProtocolError {
         /// Where the next piece belongs, in bytes.
         expected: u64,
     },
+    /// The first piece of a long message announces a block that cannot be behind it.
+    Block,
     /// A message whose body should be in a sealed memory file, and is not.
     MemoryFile,
     /// A message about a call that does not exist, or that may not have such a message.
@@ -94,6 +96,9 @@ impl fmt::Display for ProtocolError {
             }
             Self::Fragment { offset, expected } => {
                 write!(f, "a piece of a message at offset {offset}, expected at {expected}")
+            }
+            Self::Block => {
+                f.write_str("a long message whose first piece announces a block that cannot follow")
             }
             Self::MemoryFile => {
                 f.write_str("a message in a file that is not sealed memory of the declared length")

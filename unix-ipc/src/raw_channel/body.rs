@@ -68,6 +68,24 @@ pub(crate) struct Body(Place);
 enum Place {
     Packet(PacketBuffer, Range<usize>),
     Own(Vec<u8>),
+    InParts(Box<InParts>),
+}
+
+/// A block in the midst of a message.
+#[cfg(feature = "serde")]
+#[derive(Debug)]
+pub(crate) struct Block<'a> {
+    /// It can be taken.
+    pub(crate) bytes: &'a mut Vec<u8>,
+    pub(crate) behind: &'a [u8],
+}
+
+/// Bytes with a block in their midst that has memory of its own.
+pub(super) struct InParts {
+    /// The bytes up to the block.
+    pub(super) head: Vec<u8>,
+    pub(super) block: Vec<u8>,
+    pub(super) behind: Vec<u8>,
 }
 
 impl Body {
@@ -82,14 +100,57 @@ impl Body {
     pub(crate) fn kept(self) -> Self {
         match &self.0 {
             Place::Packet(..) => self.into_vec().into(),
-            Place::Own(_) => self,
+            Place::Own(_) | Place::InParts(_) => self,
         }
     }
 
     pub(crate) fn into_vec(mut self) -> Vec<u8> {
         match &mut self.0 {
-            Place::Packet(..) => self.to_vec(),
+            Place::Packet(..) => self.start().to_vec(),
             Place::Own(bytes) => mem::take(bytes),
+            Place::InParts(parts) => [&*parts.head, &parts.block, &parts.behind].concat(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        match &self.0 {
+            Place::InParts(parts) => parts.head.len() + parts.block.len() + parts.behind.len(),
+            _ => self.start().len(),
+        }
+    }
+
+    /// The bytes up to the block, or all where there is none.
+    #[inline]
+    pub(crate) fn start(&self) -> &[u8] {
+        match &self.0 {
+            Place::Packet(packet, range) => packet.get(range.clone()).unwrap_or_default(),
+            Place::Own(bytes) => bytes,
+            Place::InParts(parts) => &parts.head,
+        }
+    }
+
+    /// The bytes up to the block, the block, which may be taken, and what is behind it.
+    #[inline]
+    #[cfg(feature = "serde")]
+    pub(crate) fn parts(&mut self) -> (&[u8], Option<Block<'_>>) {
+        match &mut self.0 {
+            Place::Packet(packet, range) => (packet.get(range.clone()).unwrap_or_default(), None),
+            Place::Own(bytes) => (bytes, None),
+            Place::InParts(parts) => {
+                (&parts.head, Some(Block { bytes: &mut parts.block, behind: &parts.behind }))
+            }
+        }
+    }
+
+    /// As [`start`](Self::start).
+    #[inline]
+    #[cfg(feature = "macros")]
+    pub(crate) fn start_mut(&mut self) -> &mut [u8] {
+        match &mut self.0 {
+            Place::Packet(packet, range) => packet.get_mut(range.clone()).unwrap_or_default(),
+            Place::Own(bytes) => bytes,
+            Place::InParts(parts) => &mut parts.head,
         }
     }
 }
@@ -113,24 +174,9 @@ impl From<Vec<u8>> for Body {
     }
 }
 
-impl Deref for Body {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        match &self.0 {
-            Place::Packet(packet, range) => packet.get(range.clone()).unwrap_or_default(),
-            Place::Own(bytes) => bytes,
-        }
-    }
-}
-
-impl DerefMut for Body {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        match &mut self.0 {
-            Place::Packet(packet, range) => packet.get_mut(range.clone()).unwrap_or_default(),
-            Place::Own(bytes) => bytes,
-        }
+impl From<InParts> for Body {
+    fn from(parts: InParts) -> Self {
+        Self(Place::InParts(Box::new(parts)))
     }
 }
 

@@ -3,9 +3,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use super::body::{self, PacketBuffer};
+use super::body::PacketBuffer;
 #[cfg(feature = "macros")]
 use super::inlet::{Inlet, Receiving};
+use super::long_body::LongBody;
 use super::{Body, Message};
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::{self, Form, Fragment, HEADER_BYTES, Header, Kind};
@@ -38,9 +39,7 @@ struct Unfinished {
     stream: u64,
     kind: Kind,
     id: u64,
-    total: u32,
-    received: u32,
-    body: Vec<u8>,
+    body: LongBody,
     /// Refused at its first piece: the rest is passed over.
     refused: bool,
     /// The sending process, where packets name it.
@@ -214,7 +213,9 @@ impl Inbox {
         match header.form {
             Form::Whole => self.whole(&header, Body::in_packet(packet, HEADER_BYTES..length), riding?),
             Form::Memory => self.in_memory(&header, body, riding?),
-            Form::Fragment => match riding.and_then(|riding| Ok((riding, Fragment::decode(body)?))) {
+            Form::Fragment | Form::Head => match riding
+                .and_then(|riding| Ok((riding, Fragment::decode(body)?)))
+            {
                 Ok((riding, (place, piece))) => self.fragment(&header, place, piece, riding, process),
                 Err(broken) => {
                     // Without this piece its message can never be whole.
@@ -269,7 +270,7 @@ impl Inbox {
         };
         let mut unfinished = self.unfinished.remove(index);
         unfinished.push(header, place, piece)?;
-        let is_whole = unfinished.received == unfinished.total;
+        let is_whole = unfinished.body.is_whole();
         if !is_whole && !descriptors.is_empty() {
             // They ride on the last piece alone; these are closed here.
             return Err(ProtocolError::DescriptorCount { declared: 0, actual: descriptors.len() }.into());
@@ -299,9 +300,7 @@ impl Inbox {
             stream: place.stream,
             kind: header.kind,
             id: header.id,
-            total: place.total,
-            received: 0,
-            body: body::room_for_long(),
+            body: LongBody::new(place.total),
             refused,
             process,
         });
@@ -343,32 +342,23 @@ fn riding(header: &Header, received: Received) -> Result<Vec<OwnedFd>, Broken> {
 }
 
 impl Unfinished {
-    /// Adds a piece. Memory grows with what really came, whatever the total says.
+    /// Adds a piece.
     fn push(&mut self, header: &Header, place: Fragment, piece: &[u8]) -> Result<(), ProtocolError> {
-        if (header.kind, header.id, place.total) != (self.kind, self.id, self.total) {
+        let body = &mut self.body;
+        if (header.kind, header.id, place.total as usize) != (self.kind, self.id, body.total()) {
             return Err(ProtocolError::Call(header.id));
         }
-        if place.offset != self.received {
-            let (offset, expected) = (place.offset.into(), self.received.into());
+        let (offset, expected) = (place.offset.into(), body.received() as u64);
+        if offset != expected {
             return Err(ProtocolError::Fragment { offset, expected });
         }
-        // `Fragment::decode` has checked that the piece ends within the total, so this cannot overflow.
-        self.received = self.received.saturating_add(piece.len() as u32);
-        if !self.refused {
-            self.reserve(piece.len());
-            self.body.extend_from_slice(piece);
+        // `Fragment::decode` has checked that the piece ends within the total.
+        match header.form {
+            _ if self.refused => body.skip(piece),
+            Form::Head => body.push_head(piece)?,
+            _ => body.push(piece),
         }
         Ok(())
-    }
-
-    /// Makes room for a piece, and for some times what is there by then, as far as the message goes: memory moves seldom, and
-    /// grows with what really came.
-    fn reserve(&mut self, piece: usize) {
-        if self.body.capacity() - self.body.len() < piece {
-            let likely = 4 * (self.body.len() + piece);
-            let left = (self.total as usize).saturating_sub(self.body.len());
-            self.body.reserve_exact(likely.min(left).max(piece));
-        }
     }
 
     fn sender_is_gone(&self) -> bool {

@@ -4,10 +4,12 @@ mod body;
 mod inbox;
 #[cfg(feature = "macros")]
 mod inlet;
+mod long_body;
 mod message;
 mod outgoing;
 #[cfg(feature = "macros")]
 mod outlet;
+mod parts;
 mod receiver;
 mod sender;
 mod spare;
@@ -19,6 +21,8 @@ use std::io;
 
 use nix::sys::socket::Shutdown;
 
+#[cfg(feature = "serde")]
+pub(crate) use self::body::Block;
 pub(crate) use self::body::Body;
 #[cfg(feature = "macros")]
 pub(crate) use self::inbox::{Broken, Inbox, Incoming};
@@ -27,11 +31,16 @@ pub(crate) use self::message::Message;
 pub(crate) use self::outgoing::{Outgoing, Progress, refusal};
 #[cfg(feature = "macros")]
 pub(crate) use self::outlet::Outlet;
+#[cfg(feature = "serde")]
+pub(crate) use self::parts::LEAST_BLOCK;
+pub(crate) use self::parts::Parts;
 pub use self::receiver::RawReceiver;
 pub use self::sender::RawSender;
 #[cfg(feature = "macros")]
 pub(crate) use self::spare::keep as keep_spare;
 pub(crate) use self::spare::pair;
+#[cfg(feature = "macros")]
+pub(crate) use self::spin::look_often;
 
 /// Makes a connected pair for bytes and file descriptors.
 ///

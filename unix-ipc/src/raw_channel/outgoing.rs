@@ -3,6 +3,7 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 
+use super::Parts;
 use super::way::Way;
 use crate::error::LimitExceeded;
 use crate::frame::{FRAGMENT_BYTES, Form, Fragment, HEADER_BYTES, Header, Kind, MEMORY_BYTES, PACKET_BYTES};
@@ -50,8 +51,8 @@ impl Outgoing {
     /// Whether a body needs more than one packet, as far as is known: [`send_packet`](Self::send_packet) may
     /// find that it does.
     #[inline]
-    pub(crate) fn is_long(&self, body: &[u8]) -> bool {
-        body.len() > self.packet_bytes - HEADER_BYTES
+    pub(crate) fn is_long(&self, body: Parts<'_>) -> bool {
+        body.in_one_place().is_none_or(|bytes| bytes.len() > self.packet_bytes - HEADER_BYTES)
     }
 
     /// Sends the next packet: `WouldBlock` where there is no room now, and nothing is lost.
@@ -62,12 +63,14 @@ impl Outgoing {
     pub(crate) fn send_packet<D: AsFd>(
         &mut self,
         way: &mut Way<'_>,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[D],
     ) -> io::Result<Progress> {
         let longest = way.longest().min(self.packet_bytes);
-        if self.sent == 0 && body.len() <= longest - HEADER_BYTES {
-            match self.put(way, Form::Whole, &[], body, descriptors) {
+        if let Some(bytes) = body.in_one_place().filter(|bytes| bytes.len() <= longest - HEADER_BYTES)
+            && self.sent == 0
+        {
+            match self.put(way, Form::Whole, &[], bytes, descriptors) {
                 Ok(()) => return Ok(Progress::Done),
                 Err(error) if is_too_large(&error) => {}
                 Err(error) => return Err(error),
@@ -81,7 +84,7 @@ impl Outgoing {
     fn send_long<D: AsFd>(
         &mut self,
         way: &mut Way<'_>,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[D],
     ) -> io::Result<Progress> {
         let longest = way.longest();
@@ -101,7 +104,7 @@ impl Outgoing {
     }
 
     /// Makes packets shorter: true where the message needs several from now on and has not begun.
-    fn becomes_long(&mut self, packet_bytes: usize, body: &[u8]) -> bool {
+    fn becomes_long(&mut self, packet_bytes: usize, body: Parts<'_>) -> bool {
         let was_long = self.is_long(body);
         self.packet_bytes = packet_bytes;
         !was_long && self.is_long(body)
@@ -110,25 +113,35 @@ impl Outgoing {
     fn try_packet<D: AsFd>(
         &mut self,
         way: &mut Way<'_>,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[D],
     ) -> io::Result<Progress> {
-        if self.sent == 0 && !self.is_long(body) {
-            self.put(way, Form::Whole, &[], body, descriptors)?;
+        if let Some(bytes) = body.in_one_place()
+            && self.sent == 0
+            && !self.is_long(body)
+        {
+            self.put(way, Form::Whole, &[], bytes, descriptors)?;
             return Ok(Progress::Done);
         }
-        let piece = &body[self.sent..];
-        let piece = &piece[..piece.len().min(self.packet_bytes - HEADER_BYTES - FRAGMENT_BYTES)];
+        let piece = self.next_piece(self.packet_bytes, body);
         let place = Fragment {
             stream: self.stream,
             offset: wire_length(self.sent)?,
             total: wire_length(body.len())?,
         };
+        let is_head = self.sent == 0 && body.block_start() == Some(piece.len());
+        let form = if is_head { Form::Head } else { Form::Fragment };
         let is_last = self.sent + piece.len() == body.len();
         let riding = if is_last { descriptors } else { &[] };
-        self.put(way, Form::Fragment, &place.encode(), piece, riding)?;
+        self.put(way, form, &place.encode(), piece, riding)?;
         self.sent += piece.len();
         Ok(if is_last { Progress::Done } else { Progress::More })
+    }
+
+    /// The next piece of a long message, in packets of at most so many bytes.
+    fn next_piece<'b>(&self, longest: usize, body: Parts<'b>) -> &'b [u8] {
+        let rest = body.rest_from(self.sent);
+        &rest[..rest.len().min(longest - HEADER_BYTES - FRAGMENT_BYTES)]
     }
 
     #[inline]
@@ -153,14 +166,16 @@ impl Outgoing {
 
     /// How long the next packet is where none is longer than so much, and how many descriptors ride on it.
     #[cfg(feature = "macros")]
-    pub(super) fn next_packet(&self, longest: usize, body: &[u8], descriptors: usize) -> (usize, usize) {
+    pub(super) fn next_packet(&self, longest: usize, body: Parts<'_>, descriptors: usize) -> (usize, usize) {
         let longest = longest.min(self.packet_bytes);
-        let left = body.len() - self.sent;
-        if self.sent == 0 && left <= longest - HEADER_BYTES {
-            return (HEADER_BYTES + left, descriptors);
+        if let Some(bytes) = body.in_one_place().filter(|bytes| bytes.len() <= longest - HEADER_BYTES)
+            && self.sent == 0
+        {
+            return (HEADER_BYTES + bytes.len(), descriptors);
         }
-        let most = longest - HEADER_BYTES - FRAGMENT_BYTES;
-        (HEADER_BYTES + FRAGMENT_BYTES + left.min(most), if left <= most { descriptors } else { 0 })
+        let piece = self.next_piece(longest, body).len();
+        let is_last = self.sent + piece == body.len();
+        (HEADER_BYTES + FRAGMENT_BYTES + piece, if is_last { descriptors } else { 0 })
     }
 }
 
@@ -187,7 +202,7 @@ impl Packet<'_> {
 pub(crate) fn send_at_once<D: AsFd>(
     way: &mut Way<'_>,
     (kind, id): (Kind, u64),
-    body: &[u8],
+    body: Parts<'_>,
     descriptors: &[D],
 ) -> io::Result<()> {
     let mut message = Outgoing::new(kind, id, 0);
@@ -199,14 +214,14 @@ pub(crate) fn send_at_once<D: AsFd>(
 fn send_in_memory<D: AsFd>(
     way: &mut Way<'_>,
     (kind, id): (Kind, u64),
-    body: &[u8],
+    body: Parts<'_>,
     descriptors: &[D],
 ) -> io::Result<()> {
     let (actual, limit) = (descriptors.len() as u64 + 1, KERNEL_DESCRIPTORS as u64);
     if actual > limit {
         return Err(LimitExceeded::Descriptors { actual, limit }.into());
     }
-    let Ok(file) = memory::sealed_copy(body) else { return Err(io::ErrorKind::WouldBlock.into()) };
+    let Ok(file) = memory::sealed_copy(&body.all()) else { return Err(io::ErrorKind::WouldBlock.into()) };
     let mut riding = vec![file.as_fd()];
     riding.extend(descriptors.iter().map(AsFd::as_fd));
     let header = Header {

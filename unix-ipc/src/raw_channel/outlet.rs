@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use super::Parts;
 use super::inlet::Receiving;
 use super::outgoing::{self, Outgoing, Packet, Progress};
 use super::way::Way;
@@ -63,7 +64,7 @@ impl Outlet {
         &mut self,
         message: &mut Outgoing,
         socket: &Socket,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[D],
     ) -> io::Result<Progress> {
         match &mut self.state {
@@ -77,7 +78,7 @@ impl Outlet {
         &mut self,
         socket: &Socket,
         message: (Kind, u64),
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[D],
     ) -> io::Result<()> {
         self.say_reset(socket)?;
@@ -92,7 +93,7 @@ impl Outlet {
         &mut self,
         message: &mut Outgoing,
         socket: &Socket,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[D],
     ) -> io::Result<Progress> {
         if matches!(self.state, State::Ready(_)) {
@@ -221,7 +222,7 @@ impl Outlet {
 
     /// Whether there is room now for a message's next packet, where it is worth to look again soon: the other end reads on
     /// another core. `None` where it is not.
-    pub(crate) fn look_for_room(&mut self, message: &Outgoing, body: &[u8]) -> io::Result<Option<bool>> {
+    pub(crate) fn look_for_room(&mut self, message: &Outgoing, body: Parts<'_>) -> io::Result<Option<bool>> {
         let State::Ring(ring) = &mut self.state else { return Ok(None) };
         let (Some(here), Some(there)) = (core::current(), ring.receivers_core()) else { return Ok(None) };
         if here == there {
@@ -240,7 +241,7 @@ impl Outlet {
     pub(crate) fn want_room(
         &mut self,
         message: &Outgoing,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: usize,
     ) -> io::Result<Option<bool>> {
         let State::Ring(ring) = &mut self.state else { return Ok(None) };

@@ -6,6 +6,7 @@ use std::process;
 
 use nix::poll::PollFlags;
 
+use super::Parts;
 use super::outgoing::{self, Outgoing, Progress, refusal};
 use crate::deadline::Deadline;
 use crate::error::SendError;
@@ -47,7 +48,7 @@ impl RawSender {
     ///
     /// Waits while the socket's buffer is full, for as long as the receiver does not read.
     pub fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), SendError> {
-        self.send_all(bytes, descriptors, Deadline::NEVER)
+        self.send_all(bytes.into(), descriptors, Deadline::NEVER)
     }
 
     /// Sends one message if there is room for it now.
@@ -64,12 +65,12 @@ impl RawSender {
     ///
     /// Never.
     pub fn try_send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), SendError> {
-        self.try_send_all(bytes, descriptors)
+        self.try_send_all(bytes.into(), descriptors)
     }
 
     pub(crate) fn send_all<D: AsFd>(
         &self,
-        bytes: &[u8],
+        bytes: Parts<'_>,
         descriptors: &[D],
         deadline: Deadline,
     ) -> Result<(), SendError> {
@@ -89,13 +90,13 @@ impl RawSender {
         }
     }
 
-    pub(crate) fn try_send_all<D: AsFd>(&self, bytes: &[u8], descriptors: &[D]) -> Result<(), SendError> {
+    pub(crate) fn try_send_all<D: AsFd>(&self, bytes: Parts<'_>, descriptors: &[D]) -> Result<(), SendError> {
         self.check(bytes, descriptors.len())?;
         outgoing::send_at_once(&mut (&self.socket).into(), (Kind::Value, 0), bytes, descriptors)
             .map_err(send_error)
     }
 
-    fn check(&self, bytes: &[u8], descriptors: usize) -> Result<(), SendError> {
+    fn check(&self, bytes: Parts<'_>, descriptors: usize) -> Result<(), SendError> {
         let allowed = self.limits.check(bytes.len() as u64, descriptors);
         allowed.map_err(|source| SendError::Refused { value: (), source })
     }

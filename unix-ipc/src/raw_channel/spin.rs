@@ -1,4 +1,5 @@
 use std::hint;
+use std::io;
 use std::time::{Duration, Instant};
 
 use crate::ring::{Memory, RingReceiver};
@@ -9,6 +10,23 @@ const FREE_LOOKS: u32 = 256;
 
 /// Looks between two readings of the clock.
 const LOOKS: u32 = 64;
+
+/// How often a thread looks for room in a ring before it sleeps, and how many turns of a loop are between two looks: all in
+/// all as long as it takes to wake.
+const ROOM_LOOKS: usize = 200;
+const LOOK_TURNS: usize = 32;
+
+/// Looks for room for a while, if the other end makes it just now. A look says `None` where that is not worth while.
+pub(crate) fn look_often(mut look: impl FnMut() -> io::Result<Option<bool>>) -> io::Result<bool> {
+    for _ in 0..ROOM_LOOKS {
+        match look()? {
+            None => return Ok(false),
+            Some(true) => return Ok(true),
+            Some(false) => (0..LOOK_TURNS).for_each(|_| hint::spin_loop()),
+        }
+    }
+    Ok(false)
+}
 
 /// How long an end looks at its ring before it sleeps.
 ///

@@ -47,7 +47,7 @@ impl Hello {
         Self { role, service: service.to_owned(), methods: methods.iter().map(signature).collect(), shape: 0 }
     }
 
-    pub(crate) fn encode(&self) -> Encoder {
+    pub(crate) fn encode(&self) -> Encoder<'static> {
         let mut encoder = Encoder::new();
         let encoded =
             encoder.put(&MAGIC).and_then(|()| encoder.put(&VERSION)).and_then(|()| encoder.put(self));
@@ -74,7 +74,7 @@ impl Hello {
         if theirs != VERSION {
             return Err(ProtocolError::Version { ours: VERSION, theirs });
         }
-        codec::decode(rest, Arrived::default(), limits)
+        codec::decode(rest.into(), Arrived::default(), limits)
             .map_err(|error| ProtocolError::Body(error.to_string()))
     }
 
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn an_introduction_comes_back_as_it_was() {
         let hello = hello(Role::Client, &[ADD, LOG]);
-        assert_eq!(Hello::decode(hello.encode().bytes(), &Limits::default()), Ok(hello));
+        assert_eq!(Hello::decode(&hello.encode().finish().0, &Limits::default()), Ok(hello));
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn another_version_is_refused_before_its_body_is_read() {
-        let mut body = hello(Role::Client, &[ADD]).encode().take_bytes();
+        let mut body = hello(Role::Client, &[ADD]).encode().finish().0;
         body.truncate(12);
         body[8] = 9;
         let expected = ProtocolError::Version { ours: VERSION, theirs: 9 };
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_cut_introduction_is_an_error() {
-        let body = hello(Role::Client, &[ADD, LOG]).encode().take_bytes();
+        let body = hello(Role::Client, &[ADD, LOG]).encode().finish().0;
         for length in 0..body.len() {
             assert!(Hello::decode(&body[..length], &Limits::default()).is_err(), "{length} bytes");
         }
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn p32_an_introduction_above_a_mebibyte_is_refused_before_it_is_read() {
-        let mut body = hello(Role::Client, &[ADD]).encode().take_bytes();
+        let mut body = hello(Role::Client, &[ADD]).encode().finish().0;
         body.resize(MOST_BYTES + 1, 0);
         let refused = Hello::decode(&body, &Limits::default()).unwrap_err();
         assert_eq!(

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::client::{Call, Pending};
 use super::error::CallError;
 use crate::channel::Sender;
-use crate::codec::{self, Arrived, DecodeError, Failure};
+use crate::codec::{self, Arrived, DecodeError, Failure, Source};
 use crate::error::SendError;
 use crate::limits::Limits;
 
@@ -72,10 +72,10 @@ pub trait Message: Sized {
     ) -> Result<Option<Vec<Self>>, D::Error>;
 
     /// Encodes the next argument of a call.
-    fn argument(&self, call: &mut Call<'_>);
+    fn argument<'a>(&'a self, call: &mut Call<'a>);
 
     /// Encodes the next argument of a call, which the handler has as a `Vec`.
-    fn slice_argument(items: &[Self], call: &mut Call<'_>);
+    fn slice_argument<'a>(items: &'a [Self], call: &mut Call<'a>);
 
     /// Encodes the next argument of a call, which the handler has as an `Option` of a `Vec`.
     fn optional_slice_argument(items: Option<&[Self]>, call: &mut Call<'_>);
@@ -130,12 +130,12 @@ impl<T: Serialize + DeserializeOwned> Message for T {
         Deserialize::deserialize(deserializer)
     }
 
-    fn argument(&self, call: &mut Call<'_>) {
-        call.encode(self);
+    fn argument<'a>(&'a self, call: &mut Call<'a>) {
+        call.encode_lent(self);
     }
 
-    fn slice_argument(items: &[Self], call: &mut Call<'_>) {
-        call.encode(items);
+    fn slice_argument<'a>(items: &'a [Self], call: &mut Call<'a>) {
+        call.encode_lent_slice(items);
     }
 
     fn optional_slice_argument(items: Option<&[Self]>, call: &mut Call<'_>) {
@@ -157,11 +157,11 @@ impl<T: Serialize + DeserializeOwned> Message for T {
 }
 
 fn decode_value<T: DeserializeOwned>(
-    bytes: &[u8],
+    source: Source<'_>,
     arrived: Arrived,
     limits: &Limits,
 ) -> Result<Result<T, Infallible>, DecodeError> {
-    codec::decode(bytes, arrived, limits).map(Ok)
+    codec::decode(source, arrived, limits).map(Ok)
 }
 
 /// Finds the two halves of a result, whatever alias it is written as.
@@ -252,12 +252,12 @@ impl<T: Serialize + DeserializeOwned> Returned<WithIoError> for io::Result<T> {
 }
 
 fn decode_io_result<T: DeserializeOwned>(
-    bytes: &[u8],
+    source: Source<'_>,
     arrived: Arrived,
     limits: &Limits,
 ) -> Result<io::Result<T>, DecodeError> {
     let seed = PhantomData::<Result<T, PortableIoError>>;
-    let result = codec::decode_with(bytes, arrived, limits, seed)?;
+    let result = codec::decode_with(source, arrived, limits, seed)?;
     Ok(result.map_err(io::Error::from))
 }
 

@@ -40,10 +40,14 @@ pub(crate) fn create_filled(len: usize) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-/// A new memory file that holds these bytes for good.
-pub(crate) fn sealed_copy(bytes: &[u8]) -> io::Result<OwnedFd> {
+/// A new memory file that holds these bytes for good, one part behind the other.
+pub(crate) fn sealed_copy(parts: &[&[u8]]) -> io::Result<OwnedFd> {
     let file = memory_file()?;
-    write_at(file.as_fd(), 0, bytes)?;
+    let mut end = 0;
+    for part in parts {
+        write_at(file.as_fd(), end, part)?;
+        end = end.saturating_add(part.len());
+    }
     add_seals(file.as_fd(), SEALED.union(SealFlag::F_SEAL_SEAL))?;
     Ok(file)
 }
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn memory_files_are_close_on_exec_and_not_executable() {
-        for file in [create(1).unwrap(), sealed_copy(b"x").unwrap()] {
+        for file in [create(1).unwrap(), sealed_copy(&[b"x"]).unwrap()] {
             let flags = fcntl(&file, FcntlArg::F_GETFD).unwrap();
             assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
             let known = memfd_create(c"probe", MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL)).is_ok();
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_sealed_copy_holds_the_bytes_and_refuses_every_change() {
-        let file = sealed_copy(b"bytes").unwrap();
+        let file = sealed_copy(&[b"by", b"", b"tes"]).unwrap();
         assert_eq!(sealed_len(file.as_fd()).unwrap(), 5);
         assert_eq!(&Mapping::sealed(file.as_fd()).unwrap()[..], b"bytes");
         assert_eq!(write_at(file.as_fd(), 0, b"x").unwrap_err().raw_os_error(), Some(libc::EPERM));
@@ -158,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_maps_to_no_bytes() {
-        let file = sealed_copy(b"").unwrap();
+        let file = sealed_copy(&[b""]).unwrap();
         assert!(Mapping::sealed(file.as_fd()).unwrap().is_empty());
     }
 }

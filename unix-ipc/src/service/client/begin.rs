@@ -1,6 +1,5 @@
 //! Sending: introductions and calls. Nobody waits for room without reading.
 
-use std::hint;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, MutexGuard};
@@ -18,14 +17,9 @@ use crate::codec::Encoder;
 use crate::deadline::Deadline;
 use crate::error::ProtocolError;
 use crate::frame::Kind;
-use crate::raw_channel::{Outgoing, Progress, refusal};
+use crate::raw_channel::{Outgoing, Parts, Progress, look_often, refusal};
 use crate::socket;
 use crate::sys::wait::wait;
-
-/// How often a thread looks for room in a ring before it sleeps, and how many turns of a loop are between two looks: all in
-/// all as long as it takes to wake.
-const ROOM_LOOKS: usize = 200;
-const LOOK_TURNS: usize = 32;
 
 /// Why a message was not sent.
 #[derive(Debug)]
@@ -73,7 +67,7 @@ impl Core {
     pub(super) fn begin(
         &self,
         method: u32,
-        call: &mut Encoder,
+        call: &mut Encoder<'_>,
         patience: Patience,
     ) -> Result<u64, CallError> {
         let (id, state) = self.begin_with(method, call, patience)?;
@@ -87,7 +81,7 @@ impl Core {
     pub(super) fn begin_to_wait(
         &self,
         method: u32,
-        call: &mut Encoder,
+        call: &mut Encoder<'_>,
         patience: Patience,
     ) -> Result<(u64, Option<Reader<'_>>), CallError> {
         let (id, state) = self.begin_with(method, call, patience)?;
@@ -101,7 +95,7 @@ impl Core {
     fn begin_with(
         &self,
         method: u32,
-        call: &mut Encoder,
+        call: &mut Encoder<'_>,
         patience: Patience,
     ) -> Result<(u64, Option<MutexGuard<'_, State>>), CallError> {
         let (number, method) = (method, self.name_of(method));
@@ -122,7 +116,7 @@ impl Core {
     pub(super) fn send_oneway(
         &self,
         method: u32,
-        call: &mut Encoder,
+        call: &mut Encoder<'_>,
         patience: Patience,
     ) -> Result<(), CallError> {
         let (number, method) = (method, self.name_of(method));
@@ -140,7 +134,7 @@ impl Core {
     fn check(
         &self,
         number: u32,
-        call: &mut Encoder,
+        call: &mut Encoder<'_>,
         patience: Patience,
     ) -> Result<MutexGuard<'_, State>, CallError> {
         let method = self.name_of(number);
@@ -198,7 +192,7 @@ impl Core {
         &self,
         mut state: MutexGuard<'a, State>,
         mut message: Outgoing,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[D],
         deadline: Deadline,
     ) -> Result<Option<MutexGuard<'a, State>>, SendFailure> {
@@ -219,7 +213,7 @@ impl Core {
     fn send_in_turn<D: AsFd>(
         &self,
         mut message: Outgoing,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[D],
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
@@ -246,12 +240,12 @@ impl Core {
     fn wait_for_room(
         &self,
         message: &Outgoing,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: usize,
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
         loop {
-            if self.finds_room(message, body)? {
+            if look_often(|| self.state().outlet.look_for_room(message, body))? {
                 return Ok(());
             }
             let (reads, wants_room) = {
@@ -282,19 +276,6 @@ impl Core {
                 return Err(SendFailure::HungUp);
             }
         }
-    }
-
-    /// Looks for room for a while, if the server makes it just now.
-    fn finds_room(&self, message: &Outgoing, body: &[u8]) -> Result<bool, SendFailure> {
-        for _ in 0..ROOM_LOOKS {
-            let has_room = self.state().outlet.look_for_room(message, body)?;
-            match has_room {
-                None => return Ok(false),
-                Some(true) => return Ok(true),
-                Some(false) => (0..LOOK_TURNS).for_each(|_| hint::spin_loop()),
-            }
-        }
-        Ok(false)
     }
 
     /// Waits until there is room in the socket, or something to read: whether there is room.

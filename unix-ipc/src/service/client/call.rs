@@ -20,7 +20,7 @@ pub struct Call<'c> {
     core: &'c Arc<Core>,
     method: u32,
     timeout: Option<Duration>,
-    encoder: Encoder,
+    encoder: Encoder<'c>,
     failure: Option<EncodeError>,
 }
 
@@ -35,8 +35,24 @@ impl<'c> Call<'c> {
     /// The next argument.
     #[inline]
     pub(crate) fn encode<A: Serialize + ?Sized>(&mut self, argument: &A) {
+        self.put(|encoder| encoder.put(argument));
+    }
+
+    /// The same, which may be sent from where it lies.
+    #[inline]
+    pub(crate) fn encode_lent<A: Serialize>(&mut self, argument: &'c A) {
+        self.put(|encoder| encoder.put_lent(argument));
+    }
+
+    /// The same for a slice.
+    pub(crate) fn encode_lent_slice<A: Serialize>(&mut self, items: &'c [A]) {
+        self.put(|encoder| encoder.put_lent_slice(items));
+    }
+
+    #[inline]
+    fn put(&mut self, put: impl FnOnce(&mut Encoder<'c>) -> Result<(), EncodeError>) {
         if self.failure.is_none()
-            && let Err(failure) = self.encoder.put(argument)
+            && let Err(failure) = put(&mut self.encoder)
         {
             self.failure = Some(failure);
         }

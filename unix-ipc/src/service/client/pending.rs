@@ -8,13 +8,13 @@ use super::super::error::CallError;
 use super::begin::Patience;
 use super::state::Core;
 use super::waiting::Reader;
-use crate::codec::{Arrived, DecodeError};
+use crate::codec::{Arrived, DecodeError, Source};
 use crate::deadline::Deadline;
 use crate::limits::Limits;
 use crate::raw_channel::Message;
 
 /// Makes a reply's bytes the method's result.
-pub(crate) type Decode<T, E> = fn(&[u8], Arrived, &Limits) -> Result<Result<T, E>, DecodeError>;
+pub(crate) type Decode<T, E> = fn(Source<'_>, Arrived, &Limits) -> Result<Result<T, E>, DecodeError>;
 
 /// A call that was begun and not waited for yet.
 ///
@@ -89,12 +89,12 @@ impl Core {
     #[inline]
     pub(super) fn result<T, E>(
         &self,
-        reply: Message,
+        mut reply: Message,
         method: &'static str,
         decode: Decode<T, E>,
     ) -> Result<T, CallError<E>> {
         let arrived = Arrived { descriptors: reply.descriptors, reply: None };
-        match decode(&reply.body, arrived, self.link.limits()) {
+        match decode((&mut reply.body).into(), arrived, self.link.limits()) {
             Ok(result) => result.map_err(CallError::Service),
             Err(error) => Err(CallError::undecodable(method, error).widen()),
         }

@@ -175,7 +175,7 @@ impl<'a> Reading<'a> {
             },
             Kind::Forwarded => self.add_socket(message),
             Kind::Fault => {
-                let reason = String::from_utf8_lossy(&message.body).into_owned();
+                let reason = String::from_utf8_lossy(message.body.start()).into_owned();
                 self.end(Ended::Protocol(ProtocolError::Accused(reason)));
                 Ok(())
             }
@@ -191,7 +191,7 @@ impl<'a> Reading<'a> {
         if !message.descriptors.is_empty() {
             return Err(ProtocolError::DescriptorCount { declared: 0, actual: message.descriptors.len() });
         }
-        let peer = self.0.meet(Hello::decode(&message.body, self.0.link.limits())?)?;
+        let peer = self.0.meet(Hello::decode(message.body.start(), self.0.link.limits())?)?;
         let mut state = self.0.state();
         if state.peer.is_some() {
             return Err(ProtocolError::Order("a second introduction"));
@@ -202,7 +202,7 @@ impl<'a> Reading<'a> {
 
     fn decode_failure(&self, message: &Message) -> Result<Failure, ProtocolError> {
         let arrived = Arrived::default();
-        codec::decode(&message.body, arrived, self.0.link.limits())
+        codec::decode(message.body.start().into(), arrived, self.0.link.limits())
             .map_err(|error| ProtocolError::Body(error.to_string()))
     }
 

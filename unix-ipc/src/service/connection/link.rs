@@ -154,7 +154,7 @@ impl Link {
     /// Sends what fits now of one short message; the kernel names this process to the peer.
     pub(crate) fn send_named(&self, kind: Kind, body: &[u8], descriptors: &[impl AsFd]) -> io::Result<()> {
         let mut message = Outgoing::new(kind, 0, 0).named();
-        while message.send_packet(&mut (&self.socket).into(), body, descriptors)? == Progress::More {}
+        while message.send_packet(&mut (&self.socket).into(), body.into(), descriptors)? == Progress::More {}
         Ok(())
     }
 
@@ -187,7 +187,8 @@ impl Link {
         let reason = reason.as_bytes();
         let reason = reason.get(..MOST_REASON_BYTES).unwrap_or(reason);
         // Over the socket: whoever broke the protocol may not read its ring.
-        let _ = Outgoing::new(Kind::Fault, 0, 0).send_packet(&mut (&self.socket).into(), reason, &nothing);
+        let _ =
+            Outgoing::new(Kind::Fault, 0, 0).send_packet(&mut (&self.socket).into(), reason.into(), &nothing);
         self.hang_up();
     }
 
@@ -231,11 +232,11 @@ impl Link {
         }
         let mut inbox = lock(&self.inbox);
         if message.kind == Kind::Ring {
-            let ring = outlet.take_offer(&self.socket, &message.body, message.descriptors)?;
+            let ring = outlet.take_offer(&self.socket, message.body.start(), message.descriptors)?;
             *inbox.pending_ring() = ring.map(Box::new);
             return Ok(false);
         }
-        if !message.body.is_empty() || !message.descriptors.is_empty() {
+        if message.body.len() > 0 || !message.descriptors.is_empty() {
             return Err(ProtocolError::Kind(message.kind as u8));
         }
         match message.kind {

@@ -115,7 +115,7 @@ pub(super) fn inherited() -> io::Result<Option<Link>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     };
     let mut descriptors = descriptors.into_iter();
-    match &*body {
+    match body.start() {
         [WITHOUT_LIVENESS] => {}
         [WITH_LIVENESS] => liveness::arm(descriptors.next().ok_or(io::ErrorKind::InvalidData)?)?,
         _ => {

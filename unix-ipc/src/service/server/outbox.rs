@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::codec::Encoder;
 use crate::error::{LimitExceeded, ProtocolError, SendError};
 use crate::frame::Kind;
-use crate::raw_channel::{Outgoing, Outlet, Progress, refusal};
+use crate::raw_channel::{Outgoing, Outlet, Parts, Progress, refusal};
 use crate::socket::{self, Socket};
 
 /// Messages in the order in which they go out.
@@ -25,7 +25,7 @@ pub(super) struct Outbox {
 struct Queued {
     id: u64,
     progress: Outgoing,
-    body: Vec<u8>,
+    message: Encoder<'static>,
     descriptors: Vec<Arc<OwnedFd>>,
 }
 
@@ -81,7 +81,7 @@ impl Outbox {
         &mut self,
         socket: &Socket,
         (kind, id): (Kind, u64),
-        message: &mut Encoder,
+        message: &mut Encoder<'_>,
         descriptors: Vec<Arc<OwnedFd>>,
         most: usize,
     ) -> Result<Put, SendError> {
@@ -99,13 +99,13 @@ impl Outbox {
                 Err(error) => return Err(self.failed(error)),
             }
         }
-        let body = message.take_bytes();
-        self.bytes += body.len();
-        self.queue.push_back(Queued { id, progress, body, descriptors });
-        if self.bytes > most {
+        let bytes = self.bytes.saturating_add(message.bytes().len());
+        if bytes > most {
             self.close();
             return Err(SendError::Disconnected(()));
         }
+        self.bytes = bytes;
+        self.queue.push_back(Queued { id, progress, message: message.keep(), descriptors });
         Ok(Put::Queued)
     }
 
@@ -114,7 +114,7 @@ impl Outbox {
         &mut self,
         socket: &Socket,
         (kind, id): (Kind, u64),
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[Arc<OwnedFd>],
     ) -> Result<(), SendError> {
         if self.closed {
@@ -133,7 +133,13 @@ impl Outbox {
     /// Sends what waits, for as long as there is room. A reply that the kernel refuses is taken out.
     pub(super) fn flush(&mut self, socket: &Socket) -> io::Result<Option<Undeliverable>> {
         while let Some(front) = self.queue.front_mut() {
-            match send(&mut self.outlet, &mut front.progress, socket, &front.body, &front.descriptors) {
+            match send(
+                &mut self.outlet,
+                &mut front.progress,
+                socket,
+                front.message.bytes(),
+                &front.descriptors,
+            ) {
                 Ok(()) => self.pop(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => {
@@ -147,15 +153,21 @@ impl Outbox {
         Ok(None)
     }
 
+    /// Looks for room for what waits, as [`Outlet::look_for_room`].
+    pub(super) fn look_for_room(&mut self) -> io::Result<Option<bool>> {
+        let Some(front) = self.queue.front() else { return Ok(Some(true)) };
+        self.outlet.look_for_room(&front.progress, front.message.bytes())
+    }
+
     /// Asks for room for what waits, as [`Outlet::want_room`].
     pub(super) fn want_room(&mut self) -> io::Result<Option<bool>> {
         let Some(front) = self.queue.front() else { return Ok(Some(false)) };
-        self.outlet.want_room(&front.progress, &front.body, front.descriptors.len())
+        self.outlet.want_room(&front.progress, front.message.bytes(), front.descriptors.len())
     }
 
     fn pop(&mut self) {
         if let Some(sent) = self.queue.pop_front() {
-            self.bytes -= sent.body.len();
+            self.bytes -= sent.message.bytes().len();
         }
     }
 
@@ -178,7 +190,7 @@ fn send(
     outlet: &mut Outlet,
     progress: &mut Outgoing,
     socket: &Socket,
-    body: &[u8],
+    body: Parts<'_>,
     descriptors: &[Arc<OwnedFd>],
 ) -> io::Result<()> {
     while outlet.send_packet(progress, socket, body, descriptors)? == Progress::More {}

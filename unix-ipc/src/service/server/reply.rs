@@ -31,7 +31,7 @@ impl Reply {
     }
 
     #[inline]
-    fn answer(&self, answer: &mut Encoder, wait: bool) -> Result<(), SendError> {
+    fn answer(&self, answer: &mut Encoder<'_>, wait: bool) -> Result<(), SendError> {
         let bytes = answer.bytes().len() as u64;
         let allowed = self.session.link().limits().check(bytes, answer.attachments().len());
         allowed.map_err(|source| SendError::Refused { value: (), source })?;
@@ -46,7 +46,7 @@ impl Reply {
 }
 
 impl ReplyPath for Reply {
-    fn send(&self, answer: &mut Encoder, wait: bool) -> Result<(), SendError> {
+    fn send(&self, answer: &mut Encoder<'_>, wait: bool) -> Result<(), SendError> {
         self.claim()?;
         match self.answer(answer, wait) {
             Ok(()) => {

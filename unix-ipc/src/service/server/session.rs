@@ -17,7 +17,7 @@ use crate::codec::{self, Arrived, DecodeError, Encoder, Failure, ReplyPath};
 use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError, SendError};
 use crate::frame::Kind;
-use crate::raw_channel::{Broken, Incoming, Message, Outlet};
+use crate::raw_channel::{Broken, Incoming, Message, Outlet, Parts, look_often};
 use crate::sync::{lock, this_thread};
 use crate::sys::receive::Wait;
 
@@ -115,7 +115,9 @@ impl Session {
             Kind::Hello => self.meet(&message).map(|()| Step::Handled),
             Kind::Call => self.decode(message, true),
             Kind::OneWay => self.decode(message, false),
-            Kind::Fault => Err(ProtocolError::Accused(String::from_utf8_lossy(&message.body).into_owned())),
+            Kind::Fault => {
+                Err(ProtocolError::Accused(String::from_utf8_lossy(message.body.start()).into_owned()))
+            }
             Kind::Ring | Kind::Switch | Kind::Bell | Kind::Reset => {
                 let mut outbox = lock(&self.outbox);
                 if self.link.change_ways(outbox.outlet(), message)? {
@@ -134,7 +136,7 @@ impl Session {
             return Err(ProtocolError::DescriptorCount { declared: 0, actual: message.descriptors.len() });
         }
         let ours = Hello::new(Role::Server, self.service, self.methods);
-        let theirs = Hello::decode(&message.body, self.link.limits());
+        let theirs = Hello::decode(message.body.start(), self.link.limits());
         // Our introduction goes out even where theirs does not fit: it says in words what we are.
         let _ = self.put(Kind::Hello, 0, &mut ours.encode(), Vec::new());
         let theirs = theirs?;
@@ -159,8 +161,8 @@ impl Session {
         let Some(methods) = self.client.get() else {
             return Err(ProtocolError::Order("a call before the introduction"));
         };
-        let named =
-            codec::variant(&message.body).and_then(|number| methods.get(usize::try_from(number).ok()?));
+        let named = codec::variant(message.body.start())
+            .and_then(|number| methods.get(usize::try_from(number).ok()?));
         let number = match named {
             Some(Ok(number)) => *number,
             Some(Err(mismatch)) => {
@@ -174,11 +176,11 @@ impl Session {
                 return Ok(Step::Unreadable(error.into()));
             }
         };
-        codec::set_variant(&mut message.body, number);
+        codec::set_variant(message.body.start_mut(), number);
         let reply = wants_reply.then(|| -> Arc<dyn ReplyPath> { Reply::new(Arc::clone(self), id) });
         let decoding = Decoding::of(self, id);
         let arrived = Arrived { descriptors: message.descriptors, reply };
-        let decode = || codec::decode::<T>(&message.body, arrived, self.link.limits());
+        let decode = || codec::decode::<T>((&mut message.body).into(), arrived, self.link.limits());
         let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
         let dropped_its_reply = decoding.end();
         Ok(match decoded {
@@ -259,7 +261,7 @@ impl Session {
         &self,
         kind: Kind,
         id: u64,
-        message: &mut Encoder,
+        message: &mut Encoder<'_>,
         descriptors: Vec<Arc<OwnedFd>>,
     ) -> Result<(), SendError> {
         self.link.check().map_err(|source| SendError::Io { value: (), source })?;
@@ -270,7 +272,8 @@ impl Session {
             Ok(Put::Queued) => {
                 self.has_queue.store(true, Ordering::SeqCst);
                 drop(outbox);
-                self.see_to_queue()
+                self.see_to_queue();
+                Ok(())
             }
             Err(error) => {
                 if outbox.is_closed() {
@@ -286,28 +289,34 @@ impl Session {
         &self,
         kind: Kind,
         id: u64,
-        body: &[u8],
+        body: Parts<'_>,
         descriptors: &[Arc<OwnedFd>],
     ) -> Result<(), SendError> {
         self.link.check().map_err(|source| SendError::Io { value: (), source })?;
         lock(&self.outbox).try_put(self.link.socket(), (kind, id), body, descriptors)
     }
 
-    fn see_to_queue(&self) -> Result<(), SendError> {
+    /// Sees to it that what waits is sent. The message is on its way, so that its failure is the connection's.
+    fn see_to_queue(&self) {
         if self.reader.load(Ordering::Relaxed) == this_thread() {
-            return Ok(());
+            return;
         }
         if let Some((epoll, token)) = &*lock(&self.epoll) {
             let mut event = EpollEvent::new(EpollFlags::EPOLLOUT, *token);
             let _ = epoll.modify(self.link.socket().as_fd(), &mut event);
-            return Ok(());
+            return;
         }
-        self.flush_waiting().map_err(|source| SendError::Io { value: (), source })
+        if self.flush_waiting().is_err() {
+            self.hang_up();
+        }
     }
 
     /// Sends what waits, and waits for room itself.
     pub(super) fn flush_waiting(&self) -> io::Result<()> {
         while !self.flush()? {
+            if look_often(|| lock(&self.outbox).look_for_room())? {
+                continue;
+            }
             let wants_room = lock(&self.outbox).want_room();
             match wants_room? {
                 Some(false) => {}
@@ -389,7 +398,7 @@ fn failure_of(error: &DecodeError) -> Failure {
 }
 
 /// A failure as the body of a message.
-fn encode_failure(failure: &Failure) -> Encoder {
+fn encode_failure(failure: &Failure) -> Encoder<'static> {
     let mut encoder = Encoder::new();
     let encoded = encoder.put(failure);
     debug_assert!(encoded.is_ok(), "strings and numbers always encode");
