@@ -50,16 +50,19 @@ pub struct Limits {
 
 impl Limits {
     /// The message limit as the wire has it.
+    #[inline]
     pub(crate) fn longest_message(&self) -> u64 {
         u64::try_from(self.message_bytes).unwrap_or(u64::MAX).min(u64::from(u32::MAX))
     }
 
     /// The descriptor limit under the kernel's.
+    #[inline]
     pub(crate) fn most_descriptors(&self) -> usize {
         self.descriptors.min(KERNEL_DESCRIPTORS)
     }
 
     /// Refuses a message that is too long, or that carries too many descriptors.
+    #[inline]
     pub(crate) fn check(&self, bytes: u64, descriptors: usize) -> Result<(), LimitExceeded> {
         self.check_bytes(bytes)?;
         let (actual, limit) = (descriptors as u64, self.most_descriptors() as u64);
@@ -67,6 +70,7 @@ impl Limits {
     }
 
     /// Refuses a message that is too long.
+    #[inline]
     pub(crate) fn check_bytes(&self, actual: u64) -> Result<(), LimitExceeded> {
         let limit = self.longest_message();
         if actual > limit { Err(LimitExceeded::MessageBytes { actual, limit }) } else { Ok(()) }

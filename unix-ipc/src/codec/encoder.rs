@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use super::deserializer::Input;
 use super::serializer::Output;
-use super::table::{Decoding, Encoding, Incoming};
+use super::table::{Decoding, Encoding};
 use super::{Arrived, Attachments, DecodeError, EncodeError, Source, bytes};
 use crate::Limits;
 use crate::raw_channel::{LEAST_BLOCK, Parts};
@@ -183,14 +183,13 @@ pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
     seed: S,
 ) -> Result<S::Value, DecodeError> {
     let mut input = Input::new(source, limits);
-    let mut incoming = Incoming::new(arrived, limits);
-    let visit = Decoding::of(&mut incoming);
+    let visit = Decoding::of(arrived, limits);
     let value = seed.deserialize(&mut input);
-    drop(visit);
-    match (value, incoming.refusal()) {
+    let (surplus, refusal) = visit.taken();
+    match (value, refusal) {
         (Ok(value), _) => {
             input.finish()?;
-            match incoming.surplus() {
+            match surplus {
                 0 => Ok(value),
                 count => Err(DecodeError::SurplusDescriptors { count }),
             }

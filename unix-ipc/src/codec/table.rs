@@ -40,11 +40,10 @@ enum Visit {
 
 impl Table {
     const fn empty() -> Self {
-        let incoming = Incoming { descriptors: Vec::new(), reply: None, longest_message: 0, failure: None };
         Self {
             visit: Cell::new(Visit::None),
             attachments: RefCell::new(Attachments::new()),
-            incoming: RefCell::new(incoming),
+            incoming: RefCell::new(Incoming::nothing()),
         }
     }
 }
@@ -59,7 +58,7 @@ pub(crate) struct Arrived {
 }
 
 /// What came and was not taken yet. Dropped, it closes what is left.
-pub(super) struct Incoming {
+struct Incoming {
     descriptors: Vec<Option<OwnedFd>>,
     reply: Option<Arc<dyn ReplyPath>>,
     /// How long memory that comes with the message may be.
@@ -193,125 +192,117 @@ pub fn serde_in_ipc_mode() -> bool {
 }
 
 /// A visit of a value on its way out: until this is dropped, what the value attaches is added to a message's attachments.
-pub(super) struct Encoding<'a>(
-    #[expect(dead_code, reason = "its end is what counts")] Scope<'a, Attachments>,
-);
-
-/// A visit of a value on its way in: what came with it is in place until this is dropped.
-pub(super) struct Decoding<'a>(#[expect(dead_code, reason = "its end is what counts")] Scope<'a, Incoming>);
-
-impl<'a> Encoding<'a> {
-    #[inline]
-    pub(super) fn of(attachments: &'a mut Attachments) -> Self {
-        Self(Scope::enter(attachments))
-    }
-}
-
-impl<'a> Decoding<'a> {
-    #[inline]
-    pub(super) fn of(incoming: &'a mut Incoming) -> Self {
-        Self(Scope::enter(incoming))
-    }
-}
-
-/// What a visit has in place.
-trait InPlace {
-    const VISIT: Visit;
-
-    fn place(table: &Table) -> &RefCell<Self>;
-
-    /// Whether this is as what is in place outside of every scope.
-    fn is_empty(&self) -> bool;
-}
-
-impl InPlace for Attachments {
-    const VISIT: Visit = Visit::Encoding;
-
-    #[inline]
-    fn place(table: &Table) -> &RefCell<Self> {
-        &table.attachments
-    }
-
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl InPlace for Incoming {
-    const VISIT: Visit = Visit::Decoding;
-
-    #[inline]
-    fn place(table: &Table) -> &RefCell<Self> {
-        &table.incoming
-    }
-
-    /// It has a limit, whatever came.
-    #[inline]
-    fn is_empty(&self) -> bool {
-        false
-    }
-}
-
-struct Scope<'a, T: InPlace> {
+pub(super) struct Encoding<'a> {
     /// During the visit what was in place before, before and after it this message's own.
-    table: &'a mut T,
+    attachments: &'a mut Attachments,
     /// What was done with the value around this one.
     around: Visit,
 }
 
-impl<'a, T: InPlace> Scope<'a, T> {
+impl<'a> Encoding<'a> {
     #[inline]
-    fn enter(table: &'a mut T) -> Self {
-        TABLE.with(|in_place| {
-            let around = in_place.visit.replace(T::VISIT);
+    pub(super) fn of(attachments: &'a mut Attachments) -> Self {
+        TABLE.with(|table| {
+            let around = table.visit.replace(Visit::Encoding);
             // Most values attach nothing, and then there is nothing to swap, here and at the end.
-            if around != Visit::None || !table.is_empty() {
-                mem::swap(&mut *T::place(in_place).borrow_mut(), table);
+            if around != Visit::None || attachments.len() > 0 {
+                mem::swap(&mut *table.attachments.borrow_mut(), attachments);
             }
-            Self { table, around }
+            Self { attachments, around }
         })
     }
 }
 
-impl<T: InPlace> Drop for Scope<'_, T> {
+impl Drop for Encoding<'_> {
     #[inline]
     fn drop(&mut self) {
-        TABLE.with(|in_place| {
-            in_place.visit.set(self.around);
-            let place = &mut *T::place(in_place).borrow_mut();
-            if self.around != Visit::None || !place.is_empty() {
-                mem::swap(place, self.table);
+        TABLE.with(|table| {
+            table.visit.set(self.around);
+            let in_place = &mut *table.attachments.borrow_mut();
+            if self.around != Visit::None || in_place.len() > 0 {
+                mem::swap(in_place, self.attachments);
             }
         });
     }
 }
 
-impl Incoming {
+/// A visit of a value on its way in: what came with it is in place until this is closed or dropped.
+pub(super) struct Decoding {
+    /// What was done with the value around this one.
+    around: Visit,
+    /// What was in place for that.
+    before: Option<Box<Incoming>>,
+}
+
+impl Decoding {
     #[inline]
-    pub(super) fn new(arrived: Arrived, limits: &Limits) -> Self {
-        Self {
-            descriptors: if arrived.descriptors.is_empty() {
-                Vec::new()
-            } else {
-                arrived.descriptors.into_iter().map(Some).collect()
-            },
-            reply: arrived.reply,
-            longest_message: limits.longest_message(),
-            failure: None,
+    pub(super) fn of(arrived: Arrived, limits: &Limits) -> Self {
+        let around = TABLE.with(|table| table.visit.replace(Visit::Decoding));
+        let before = (around != Visit::None).then(|| Box::new(Incoming::put_in_place(Incoming::nothing())));
+        TABLE.with(|table| table.incoming.borrow_mut().fill(arrived, limits));
+        Self { around, before }
+    }
+
+    /// Ends the visit, closes what the value did not take, and says how many descriptors that were and what the first
+    /// refusal was.
+    #[inline]
+    pub(super) fn taken(mut self) -> (usize, Option<TakeError>) {
+        let left = self.end();
+        mem::forget(self);
+        left
+    }
+
+    #[inline]
+    fn end(&mut self) -> (usize, Option<TakeError>) {
+        let is_empty = TABLE.with(|table| {
+            table.visit.set(self.around);
+            table.incoming.borrow().is_empty()
+        });
+        if is_empty && self.before.is_none() { (0, None) } else { self.take_left() }
+    }
+
+    /// Puts back what was in place before, and drops what the value left: only then, because that may use the table.
+    #[cold]
+    fn take_left(&mut self) -> (usize, Option<TakeError>) {
+        let before = self.before.take().map_or_else(Incoming::nothing, |before| *before);
+        let left = Incoming::put_in_place(before);
+        (left.descriptors.iter().flatten().count(), left.failure)
+    }
+}
+
+impl Drop for Decoding {
+    #[inline]
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Incoming {
+    const fn nothing() -> Self {
+        Self { descriptors: Vec::new(), reply: None, longest_message: 0, failure: None }
+    }
+
+    /// Puts this in place, and gives what was there.
+    #[cold]
+    fn put_in_place(self) -> Self {
+        TABLE.with(|table| table.incoming.replace(self))
+    }
+
+    /// Makes what is in place outside of every visit what came with a message.
+    #[inline]
+    fn fill(&mut self, arrived: Arrived, limits: &Limits) {
+        self.longest_message = limits.longest_message();
+        if arrived.reply.is_some() {
+            self.reply = arrived.reply;
+        }
+        if !arrived.descriptors.is_empty() {
+            self.descriptors = arrived.descriptors.into_iter().map(Some).collect();
         }
     }
 
-    /// How many descriptors the value did not take.
     #[inline]
-    pub(super) fn surplus(&self) -> usize {
-        self.descriptors.iter().flatten().count()
-    }
-
-    /// The first refusal.
-    #[inline]
-    pub(super) fn refusal(&self) -> Option<TakeError> {
-        self.failure
+    fn is_empty(&self) -> bool {
+        self.reply.is_none() && self.descriptors.is_empty() && self.failure.is_none()
     }
 
     fn refuse(&mut self, error: TakeError) {

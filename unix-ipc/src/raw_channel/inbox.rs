@@ -50,6 +50,9 @@ struct Unfinished {
 pub(super) enum Found {
     /// A packet, with what came beside it.
     Packet(Received),
+    /// A packet of so many bytes, with nothing beside it.
+    #[cfg(feature = "macros")]
+    Bytes(usize),
     /// Nothing, and no more to look at now.
     Nothing,
     /// The other end rang: there may be something, or room.
@@ -177,6 +180,8 @@ impl Inbox {
         let mut packet = PacketBuffer::take();
         match self.next_packet(&mut packet, socket, wait)? {
             Found::Packet(received) => self.accept(packet, received),
+            #[cfg(feature = "macros")]
+            Found::Bytes(length) => self.accept_bytes(packet, length),
             Found::Nothing => Ok(Incoming::Nothing),
             #[cfg(feature = "macros")]
             Found::Bell => Ok(Incoming::Rung),
@@ -196,6 +201,18 @@ impl Inbox {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Found::Nothing),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// As [`accept`](Self::accept), where nothing came beside the bytes.
+    #[cfg(feature = "macros")]
+    #[inline]
+    fn accept_bytes(&mut self, packet: PacketBuffer, length: usize) -> Result<Incoming, Broken> {
+        let bytes = packet.get(..length).ok_or(ProtocolError::LongPacket)?;
+        let (header, _) = Header::decode(bytes)?;
+        if header.form == Form::Whole && header.descriptors == 0 {
+            return self.whole(&header, Body::in_packet(packet, HEADER_BYTES..length), Vec::new());
+        }
+        self.accept(packet, Received::of(length))
     }
 
     #[inline]

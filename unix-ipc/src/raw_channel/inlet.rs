@@ -65,19 +65,20 @@ impl Inlet {
         if self.asleep {
             self.wake_up();
         }
-        if let Some(received) = self.take(packet, socket)? {
-            return Ok(Found::Packet(received));
+        if let Some(found) = self.take(packet, socket)? {
+            return Ok(found);
         }
         if wait != Wait::No
             && self.last.is_none()
             && self.spin.wait(&self.ring)
-            && let Some(received) = self.take(packet, socket)?
+            && let Some(found) = self.take(packet, socket)?
         {
-            return Ok(Found::Packet(received));
+            return Ok(found);
         }
         self.sleep(packet, socket, wait)
     }
 
+    #[cold]
     fn sleep(&mut self, packet: &mut [u8], socket: &Socket, wait: Wait) -> Result<Found, RecvError> {
         match self.last.take() {
             None => {}
@@ -105,7 +106,7 @@ impl Inlet {
         }
         // Whatever the socket said, the other end wrote to the ring before.
         match self.take(packet, socket)? {
-            Some(received) => Ok(Found::Packet(received)),
+            Some(found) => Ok(found),
             None if self.last.is_some() => self.sleep(packet, socket, Wait::No),
             None if heard => Ok(Found::Bell),
             None => Ok(Found::Nothing),
@@ -114,7 +115,7 @@ impl Inlet {
 
     /// Takes the next packet out of the ring, with its descriptors.
     #[inline]
-    fn take(&mut self, packet: &mut [u8], socket: &Socket) -> Result<Option<Received>, RecvError> {
+    fn take(&mut self, packet: &mut [u8], socket: &Socket) -> Result<Option<Found>, RecvError> {
         let bytes = self.ring.receive(packet).map_err(ProtocolError::from)?;
         if bytes == 0 {
             return Ok(None);
@@ -122,14 +123,11 @@ impl Inlet {
         if self.ring.tell() {
             ring_bell_if_there(socket);
         }
-        let mut received =
-            Received { bytes, descriptors: Vec::new(), sender: None, cut: false, descriptors_lost: false };
-        if packet.get(2..4) != Some(&[0, 0]) {
-            let early = self.take_descriptors(socket)?;
-            received.descriptors = early.descriptors;
-            received.descriptors_lost = early.descriptors_lost;
+        if packet.get(2..4) == Some(&[0, 0]) {
+            return Ok(Some(Found::Bytes(bytes)));
         }
-        Ok(Some(received))
+        let early = self.take_descriptors(socket)?;
+        Ok(Some(Found::Packet(Received { bytes, sender: None, cut: false, ..early })))
     }
 
     /// The descriptors of the packet that was taken: they were sent before it was.

@@ -44,6 +44,14 @@ pub(crate) struct Received {
     pub(crate) descriptors_lost: bool,
 }
 
+impl Received {
+    /// Bytes, and nothing beside them.
+    #[inline]
+    pub(crate) fn of(bytes: usize) -> Self {
+        Self { bytes, descriptors: Vec::new(), sender: None, cut: false, descriptors_lost: false }
+    }
+}
+
 /// Room for 253 descriptors and the sender's credentials, twice over.
 const CONTROL_WORDS: usize = 256;
 
@@ -84,11 +92,9 @@ fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: libc::c_int) -
     let bytes = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
 
     let mut received = Received {
-        bytes,
-        descriptors: Vec::new(),
-        sender: None,
         cut: message.msg_flags & libc::MSG_TRUNC != 0,
         descriptors_lost: message.msg_flags & libc::MSG_CTRUNC != 0,
+        ..Received::of(bytes)
     };
     // SAFETY: the kernel filled `control` up to the `msg_controllen` it set in `message`.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };

@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub(crate) type Decode<T, E> = fn(Source<'_>, Arrived, &Limits) -> Result<Result
 #[must_use = "dropping it gives the reply up"]
 pub struct Pending<T, E = Infallible> {
     core: Arc<Core>,
+    /// 0 once the call's place is free.
     id: u64,
     method: &'static str,
     patience: Patience,
@@ -78,8 +80,9 @@ impl<T, E> Pending<T, E> {
         self.core.is_ready(self.id)
     }
 
-    fn wait_until(self, patience: Patience) -> Result<T, CallError<E>> {
-        let reply = self.core.reply(self.id, None, self.method, patience).map_err(CallError::widen)?;
+    fn wait_until(mut self, patience: Patience) -> Result<T, CallError<E>> {
+        let id = mem::take(&mut self.id);
+        let reply = self.core.reply(id, None, self.method, patience).map_err(CallError::widen)?;
         self.core.result(reply, self.method, self.decode)
     }
 }
@@ -121,8 +124,9 @@ impl Core {
 
 impl<T, E> Drop for Pending<T, E> {
     fn drop(&mut self) {
-        // After `wait` the place is free already, and its number is never used again.
-        self.core.state().calls.abandon(self.id);
+        if self.id != 0 {
+            self.core.state().calls.abandon(self.id);
+        }
     }
 }
 

@@ -77,10 +77,12 @@ impl Session {
         })
     }
 
+    #[inline]
     pub(super) fn link(&self) -> &Link {
         &self.link
     }
 
+    #[inline]
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
@@ -91,6 +93,7 @@ impl Session {
     }
 
     /// The next call, after waiting for it.
+    #[inline]
     pub(super) fn step_waiting<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
         self.take(self.link.receive_with(Wait::ForEver))
     }
@@ -361,6 +364,7 @@ impl Session {
         Ok(true)
     }
 
+    #[inline]
     pub(super) fn has_queue(&self) -> bool {
         self.has_queue.load(Ordering::SeqCst)
     }

@@ -18,9 +18,10 @@ pub(crate) struct Tasks<T> {
 
 impl<T> Tasks<T> {
     /// Sends what waits for room; until it is sent nothing is read.
+    #[inline]
     fn flush(&self) -> io::Result<()> {
         self.session.link().check()?;
-        self.session.flush_waiting()
+        if self.session.has_queue() { self.session.flush_waiting() } else { Ok(()) }
     }
 }
 
