@@ -46,20 +46,20 @@ impl Core {
         self.start_reading(&mut self.state())
     }
 
+    /// The right to read, for a thread that has just taken it.
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading(self)
+    }
+
     /// The same for a thread that has the state.
     #[inline]
     pub(super) fn start_reading(&self, state: &mut State) -> Option<Reading<'_>> {
-        if state.reading {
-            return None;
-        }
-        state.reading = true;
-        Some(Reading(self))
+        state.calls.start_reading().then_some(Reading(self))
     }
 
     #[inline]
     fn stop_reading(&self, state: &mut State) {
-        state.reading = false;
-        state.hand_on();
+        state.calls.stop_reading().map(Thread::unpark);
         self.ring_progress(state);
     }
 }

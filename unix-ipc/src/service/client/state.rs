@@ -42,8 +42,6 @@ pub(super) const BRIEF_WAIT: Duration = Duration::from_millis(20);
 pub(super) struct State {
     pub(super) outlet: Outlet,
     pub(super) calls: Calls<Thread, ReplySocket>,
-    /// Whether a thread reads.
-    pub(super) reading: bool,
     /// How many threads wait for `progress`; a bell that nobody hears costs a system call.
     pub(super) listening: usize,
     /// How often somebody has read, so that a thread that waits for it can tell.
@@ -75,7 +73,6 @@ impl Core {
             state: Mutex::new(State {
                 outlet,
                 calls: Calls::new(limits.calls_in_flight, limits.unread_reply_bytes),
-                reading: false,
                 listening: 0,
                 reads: 0,
                 introduced: false,
@@ -103,7 +100,7 @@ impl Core {
     /// Waits until somebody else has read something, or nobody reads any more.
     pub(super) fn wait_for_progress(&self, reads: u64, deadline: Deadline) {
         let mut state = self.state();
-        while state.reading && state.reads == reads && !deadline.has_passed() {
+        while state.calls.is_reading() && state.reads == reads && !deadline.has_passed() {
             state.listening += 1;
             state = wait_on(&self.progress, state, deadline);
             state.listening -= 1;
@@ -136,16 +133,6 @@ impl State {
     /// The connection is over: everybody who waits for it finds out.
     pub(super) fn end(&mut self, ended: Ended) {
         self.calls.end(ended).for_each(Thread::unpark);
-    }
-
-    /// Wakes one thread that waits, to take over the reading.
-    #[inline]
-    pub(super) fn hand_on(&self) {
-        if !self.reading
-            && let Some(thread) = self.calls.anyone_waiting()
-        {
-            thread.unpark();
-        }
     }
 }
 

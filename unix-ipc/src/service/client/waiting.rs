@@ -1,11 +1,11 @@
 //! Waiting for a reply, by reading or until the thread that reads has it.
 
 use std::os::fd::AsFd;
-use std::thread;
+use std::thread::{self, Thread};
 
 use nix::poll::{PollFd, PollFlags};
 
-use super::super::calls::Outcome;
+use super::super::calls::{Outcome, Step};
 use super::super::child::Child;
 use super::super::ended::Ended;
 use super::reading::{Read, Reading};
@@ -31,9 +31,7 @@ struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut state = self.core.state();
-        state.calls.stop_waiting(self.id);
-        state.hand_on();
+        self.core.state().calls.leave(self.id).map(Thread::unpark);
     }
 }
 
@@ -42,7 +40,7 @@ impl Core {
     #[inline]
     pub(super) fn start_reading_for(&self, state: &mut State, id: u64) -> Option<Reader<'_>> {
         let reading = self.start_reading(state)?;
-        Some(Reader { reading, look: state.look(|state| state.calls.is_ready(id)) })
+        Some(Reader::new(reading, state, id))
     }
 
     /// Waits for what comes of a call: `None` where the time was over first, and then the call's place is free. The
@@ -60,24 +58,21 @@ impl Core {
         let mut place = None;
         loop {
             let mut state = self.state();
-            if let Some(outcome) = state.calls.take(id) {
-                return Some(outcome);
-            }
-            if deadline.has_passed() {
-                state.calls.abandon(id);
-                return None;
-            }
-            let Some(reader) = self.start_reading_for(&mut state, id) else {
-                state.calls.wait(id, thread::current());
-                drop(state);
-                place.get_or_insert_with(|| Place { core: self, id });
-                park(deadline);
-                continue;
-            };
-            state.calls.stop_waiting(id);
-            drop(state);
-            if let Some(reply) = read(reader) {
-                return Some(reply);
+            match state.calls.next_step(id, deadline.has_passed(), thread::current) {
+                Step::Done(outcome) => return Some(outcome),
+                Step::TimedOut => return None,
+                Step::Park => {
+                    drop(state);
+                    place.get_or_insert_with(|| Place { core: self, id });
+                    park(deadline);
+                }
+                Step::Read => {
+                    let reader = Reader::new(self.reading(), &state, id);
+                    drop(state);
+                    if let Some(reply) = read(reader) {
+                        return Some(reply);
+                    }
+                }
             }
         }
     }
@@ -130,6 +125,13 @@ fn park(deadline: Deadline) {
 pub(super) struct Reader<'a> {
     reading: Reading<'a>,
     look: Look,
+}
+
+impl<'a> Reader<'a> {
+    #[inline]
+    fn new(reading: Reading<'a>, state: &State, id: u64) -> Self {
+        Self { reading, look: state.look(|state| state.calls.is_ready(id)) }
+    }
 }
 
 /// What a thread that reads has to know of the state, each time before it waits.

@@ -3,6 +3,13 @@
 //! No I/O, no threads and no clock, so that the blocking front and others can share it and tests can drive
 //! it. `W` wakes whoever waits for a call, `S` is a socket through which a reply may come instead.
 
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+pub(crate) use self::turns::Step;
 use super::ended::Ended;
 use super::slots::Slots;
 use crate::codec::Failure;
@@ -48,6 +55,8 @@ pub(crate) struct Calls<W, S> {
     ended: Option<Ended>,
     /// Whether any call ever had a socket.
     has_forwarded: bool,
+    /// Whether a thread reads.
+    reading: bool,
 }
 
 #[derive(Debug)]
@@ -79,6 +88,7 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
             most_unread_bytes: most_unread_bytes as u64,
             ended: None,
             has_forwarded: false,
+            reading: false,
         }
     }
 
@@ -130,52 +140,22 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
     /// Frees the place of a call that nobody waits for any more: its late reply answers nobody.
     #[inline]
     pub(crate) fn abandon(&mut self, id: u64) {
-        self.leave(id);
+        self.uncount(id);
         self.slots.drop(id);
     }
 
     fn remove(&mut self, id: u64) -> Option<Slot<W, S>> {
-        self.leave(id);
+        self.uncount(id);
         self.slots.remove(id)
     }
 
     /// A call's place is about to be free.
     #[inline]
-    fn leave(&mut self, id: u64) {
+    fn uncount(&mut self, id: u64) {
         if let Some(slot) = self.slots.get(id) {
             self.unread_bytes -= slot.unread_bytes();
             self.waiting -= usize::from(slot.waiting.is_some());
         }
-    }
-
-    /// Says how to wake who waits for this call.
-    pub(crate) fn wait(&mut self, id: u64, waiting: W) {
-        if let Some(slot) = self.slots.get_mut(id)
-            && slot.waiting.replace(waiting).is_none()
-        {
-            self.waiting += 1;
-        }
-    }
-
-    #[inline]
-    pub(crate) fn stop_waiting(&mut self, id: u64) {
-        if self.waiting == 0 {
-            return;
-        }
-        if let Some(slot) = self.slots.get_mut(id)
-            && slot.waiting.take().is_some()
-        {
-            self.waiting -= 1;
-        }
-    }
-
-    /// Anybody who waits, to take over the reading.
-    #[inline]
-    pub(crate) fn anyone_waiting(&self) -> Option<&W> {
-        if self.waiting == 0 {
-            return None;
-        }
-        self.slots.iter().find_map(|(_, slot)| slot.waiting.as_ref())
     }
 
     /// Stores what came of a call, unless something came before or nobody wants it any more, and returns
@@ -262,135 +242,5 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
 
     fn woken(&self, id: u64) -> Option<&W> {
         if self.is_ready(id) { self.slots.get(id)?.waiting.as_ref() } else { None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frame::Kind;
-
-    type TestCalls = Calls<&'static str, u8>;
-
-    fn calls() -> TestCalls {
-        Calls::new(2, 10)
-    }
-
-    fn reply(bytes: usize) -> Outcome {
-        let body = vec![0; bytes].into();
-        Outcome::Reply(Message { kind: Kind::Reply, id: 0, body, descriptors: Vec::new() })
-    }
-
-    #[test]
-    fn a_reply_waits_for_its_caller() {
-        let mut calls = calls();
-        let id = calls.begin().unwrap();
-        assert!(!calls.is_ready(id));
-        assert!(calls.take(id).is_none());
-        calls.wait(id, "caller");
-        assert_eq!(calls.settle(id, reply(1)).unwrap(), Some(&"caller"));
-        assert!(calls.is_ready(id));
-        assert!(matches!(calls.take(id), Some(Outcome::Reply(_))));
-        assert!(calls.is_idle());
-    }
-
-    #[test]
-    fn p60_calls_in_flight_are_limited() {
-        let mut calls = calls();
-        let first = calls.begin().unwrap();
-        calls.begin().unwrap();
-        assert_eq!(calls.begin(), Err(LimitExceeded::CallsInFlight { limit: 2 }));
-        calls.abandon(first);
-        calls.begin().unwrap();
-    }
-
-    #[test]
-    fn p60_unread_replies_are_limited_until_taken() {
-        let mut calls = calls();
-        let id = calls.begin().unwrap();
-        calls.settle(id, reply(11)).unwrap();
-        assert_eq!(calls.begin(), Err(LimitExceeded::UnreadReplies { limit: 10 }));
-        calls.take(id).unwrap();
-        calls.begin().unwrap();
-    }
-
-    #[test]
-    fn p56_a_late_reply_answers_nobody() {
-        let mut calls = calls();
-        let late = calls.begin().unwrap();
-        calls.abandon(late);
-        let next = calls.begin().unwrap();
-        assert_eq!(calls.settle(late, reply(1)).unwrap(), None);
-        assert!(!calls.is_ready(next));
-        assert_eq!(calls.unread_bytes, 0);
-    }
-
-    #[test]
-    fn an_id_never_given_out_is_nonsense() {
-        let mut calls = calls();
-        let id = calls.begin().unwrap();
-        assert_eq!(calls.settle(id + 1, reply(0)), Err(ProtocolError::Call(id + 1)));
-        assert_eq!(calls.drop_connection(0), Err(ProtocolError::Call(0)));
-        assert_eq!(calls.add_socket(9, 1, 8), Err(ProtocolError::Call(9)));
-    }
-
-    #[test]
-    fn the_first_of_two_replies_wins() {
-        let mut calls = calls();
-        let id = calls.begin().unwrap();
-        calls.settle(id, reply(1)).unwrap();
-        calls.settle(id, Outcome::Failed(Failure::Dropped)).unwrap();
-        assert!(matches!(calls.take(id), Some(Outcome::Reply(_))));
-    }
-
-    #[test]
-    fn p54_no_reply_comes_when_all_holders_are_gone() {
-        let mut calls = calls();
-        let id = calls.begin().unwrap();
-        calls.add_socket(id, 7, 8).unwrap();
-        calls.add_socket(id, 8, 8).unwrap();
-        calls.drop_connection(id).unwrap();
-        assert!(!calls.is_ready(id));
-        calls.drop_socket(id, &7);
-        assert!(!calls.is_ready(id));
-        calls.wait(id, "caller");
-        assert_eq!(calls.drop_socket(id, &8), Some(&"caller"));
-        assert!(matches!(calls.take(id), Some(Outcome::Failed(Failure::Dropped))));
-    }
-
-    #[test]
-    fn the_end_fails_all_calls_but_those_with_a_socket() {
-        let mut calls = calls();
-        let plain = calls.begin().unwrap();
-        let forwarded = calls.begin().unwrap();
-        calls.add_socket(forwarded, 7, 8).unwrap();
-        calls.wait(plain, "plain");
-        assert_eq!(calls.end(Ended::Disconnected).collect::<Vec<_>>(), [&"plain"]);
-        assert!(matches!(calls.take(plain), Some(Outcome::Ended(Ended::Disconnected))));
-        assert!(!calls.is_ready(forwarded));
-        assert_eq!(calls.sockets(), [(forwarded, 7)]);
-        calls.drop_socket(forwarded, &7);
-        assert!(matches!(calls.take(forwarded), Some(Outcome::Ended(Ended::Disconnected))));
-    }
-
-    #[test]
-    fn a_peer_that_lies_fails_the_calls_with_a_socket_as_well() {
-        let mut calls = calls();
-        let forwarded = calls.begin().unwrap();
-        calls.add_socket(forwarded, 7, 8).unwrap();
-        calls.drop_connection(forwarded).unwrap();
-        calls.wait(forwarded, "caller");
-        let lie = Ended::Protocol(ProtocolError::Kind(0));
-        assert_eq!(calls.end(lie.clone()).collect::<Vec<_>>(), [&"caller"]);
-        let Some(Outcome::Ended(ended)) = calls.take(forwarded) else { panic!("not ended") };
-        assert_eq!(ended, lie);
-    }
-
-    #[test]
-    fn sockets_of_one_call_are_limited() {
-        let mut calls = calls();
-        let id = calls.begin().unwrap();
-        calls.add_socket(id, 1, 1).unwrap();
-        assert_eq!(calls.add_socket(id, 2, 1), Err(ProtocolError::Call(id)));
     }
 }
