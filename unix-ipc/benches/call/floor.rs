@@ -42,7 +42,9 @@ pub(crate) fn serve() -> Result<bool, Box<dyn Error>> {
     }
     match kind {
         "line" => Lines::map(stdin().as_fd())?.answer(),
+        "lines" => Lines::map(stdin().as_fd())?.answer_all(),
         "packet" => answer_packets()?,
+        "sink" => count_packets()?,
         "handle" => answer_handles()?,
         "stream" => answer_stream()?,
         other => return Err(format!("no floor {other}").into()),
@@ -68,18 +70,46 @@ struct Lines(NonNull<AtomicU64>);
 /// Ends the other side.
 const END: u64 = u64::MAX;
 
+/// How many cache lines each way there are, for as many exchanges at the same time.
+pub(crate) const LINES: usize = 64;
+
+/// Words from one line to the next that is used: processors fetch two.
+const APART: usize = 16;
+
 impl Line {
     pub(crate) fn start(placement: Placement) -> Result<Self, Box<dyn Error>> {
+        Self::start_as("line", placement)
+    }
+
+    /// The same for [`ping_all`](Self::ping_all).
+    pub(crate) fn start_many(placement: Placement) -> Result<Self, Box<dyn Error>> {
+        Self::start_as("lines", placement)
+    }
+
+    fn start_as(kind: &str, placement: Placement) -> Result<Self, Box<dyn Error>> {
         let file = memfd_create(c"floor", MFdFlags::MFD_CLOEXEC)?;
-        ftruncate(&file, 4096)?;
+        ftruncate(&file, Lines::BYTES as i64)?;
         let lines = Lines::map(file.as_fd())?;
-        Ok(Self { lines, child: start("line", placement, file)?, sent: 0 })
+        Ok(Self { lines, child: start(kind, placement, file)?, sent: 0 })
+    }
+
+    /// Writes all lines, and then waits for all answers.
+    pub(crate) fn ping_all(&mut self) {
+        self.sent += 1;
+        for line in 0..LINES {
+            self.lines.word(line * 2 * APART).store(self.sent, Ordering::Release);
+        }
+        for line in 0..LINES {
+            while self.lines.word(line * 2 * APART + APART).load(Ordering::Acquire) != self.sent {
+                hint::spin_loop();
+            }
+        }
     }
 
     pub(crate) fn ping(&mut self) {
         self.sent += 1;
         self.lines.word(0).store(self.sent, Ordering::Release);
-        while self.lines.word(16).load(Ordering::Acquire) != self.sent {
+        while self.lines.word(APART).load(Ordering::Acquire) != self.sent {
             hint::spin_loop();
         }
     }
@@ -93,16 +123,18 @@ impl Drop for Line {
 }
 
 impl Lines {
+    const BYTES: usize = LINES * 2 * APART * 8;
+
     fn map(file: impl AsFd) -> nix::Result<Self> {
-        let len = NonZeroUsize::MIN.saturating_add(4095);
+        let len = NonZeroUsize::MIN.saturating_add(Self::BYTES - 1);
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address that the kernel chooses; it stays until the process ends.
         Ok(Self(unsafe { mmap(None, len, protection, MapFlags::MAP_SHARED, file, 0) }?.cast()))
     }
 
     fn word(&self, index: usize) -> &AtomicU64 {
-        assert!(index < 4096 / 8);
-        // SAFETY: within the page that was mapped, which stays.
+        assert!(index < Self::BYTES / 8);
+        // SAFETY: within the pages that were mapped, which stay.
         unsafe { self.0.add(index).as_ref() }
     }
 
@@ -115,7 +147,22 @@ impl Lines {
                 continue;
             }
             seen = now;
-            self.word(16).store(seen, Ordering::Release);
+            self.word(APART).store(seen, Ordering::Release);
+        }
+    }
+
+    fn answer_all(self) {
+        for round in 1.. {
+            for line in 0..LINES {
+                let request = self.word(line * 2 * APART);
+                while request.load(Ordering::Acquire) < round {
+                    hint::spin_loop();
+                }
+                if request.load(Ordering::Relaxed) == END {
+                    return;
+                }
+                self.word(line * 2 * APART + APART).store(round, Ordering::Release);
+            }
         }
     }
 }
@@ -139,6 +186,18 @@ impl Packets {
         send(socket.as_raw_fd(), hint::black_box(&packet), MsgFlags::MSG_NOSIGNAL)?;
         recv(socket.as_raw_fd(), &mut packet, MsgFlags::empty())?;
         hint::black_box(packet);
+        Ok(())
+    }
+
+    /// Sends so many packets, and has the last one answered, by a process that only counts them.
+    pub(crate) fn pour(&mut self, count: u64) -> io::Result<()> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        let mut packet = [0; PACKET];
+        for number in 1..=count {
+            packet[0] = u8::from(number == count);
+            send(socket.as_raw_fd(), &packet, MsgFlags::MSG_NOSIGNAL)?;
+        }
+        recv(socket.as_raw_fd(), &mut packet, MsgFlags::empty())?;
         Ok(())
     }
 
@@ -166,6 +225,17 @@ fn answer_packets() -> Result<(), Box<dyn Error>> {
     let mut packet = [0; PACKET];
     while recv(socket, &mut packet, MsgFlags::empty())? > 0 {
         send(socket, &packet, MsgFlags::MSG_NOSIGNAL)?;
+    }
+    Ok(())
+}
+
+fn count_packets() -> Result<(), Box<dyn Error>> {
+    let socket = stdin().as_fd().as_raw_fd();
+    let mut packet = [0; PACKET];
+    while recv(socket, &mut packet, MsgFlags::empty())? > 0 {
+        if packet[0] == 1 {
+            send(socket, &packet, MsgFlags::MSG_NOSIGNAL)?;
+        }
     }
     Ok(())
 }

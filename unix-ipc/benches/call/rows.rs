@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use unix_ipc::Limits;
 
-use crate::floor::{Line, Packets, Stream, copy_through_region};
+use crate::floor::{LINES, Line, Packets, Stream, copy_through_region};
 use crate::measure::{Placement, compare, cpu, median_of, time};
 use crate::service::{BenchClient, command, receive_stream, spawn, spawn_with, sum};
 
@@ -125,44 +125,62 @@ fn unary_after_quiet() -> Result<(), Box<dyn Error>> {
     )
 }
 
-/// Where the floor is a rate that no library can reach, and the row is a rate.
-fn rate(name: &str, placement: Placement, per_second: f64) {
-    println!("{name:<34} {placement:<11} {:>14} {:>11.2} M/s", "", per_second / 1e6);
-}
-
+/// As many calls at the same time as the floor has lines; the times are those of one.
 fn in_flight() -> Result<(), Box<dyn Error>> {
     let placement = Placement::CoreEach;
     placement.take_place();
-    let client = spawn(placement)?;
-    let mut best = Vec::new();
-    for _ in 0..21 {
-        let start = Instant::now();
-        for _ in 0..500 {
-            let pending =
-                (0..64).map(|_| client.begin_add(black_box(1), 2)).collect::<Result<Vec<_>, _>>()?;
-            pending.into_iter().try_for_each(|call| call.wait().map(drop))?;
-        }
-        best.push(500.0 * 64.0 / start.elapsed().as_secs_f64());
-    }
-    best.sort_by(f64::total_cmp);
-    rate("add, 64 in flight", placement, best[best.len() / 2]);
-    Ok(())
+    let (client, mut floor) = (spawn(placement)?, None);
+    let bursts = 500;
+    let all = |count| each(count, bursts * LINES as u32);
+    compare(
+        "add, 64 in flight / 64 lines",
+        placement,
+        21,
+        || {
+            // Another process that looks without end would keep the child from its core.
+            let lines = floor.insert(Line::start_many(placement)?);
+            lines.ping_all();
+            let time = time(|| {
+                (0..bursts).for_each(|_| lines.ping_all());
+                Ok(())
+            })?;
+            floor = None;
+            Ok(all(time))
+        },
+        || Ok(all(time(|| (0..bursts).try_for_each(|_| burst(&client)))?)),
+    )
+}
+
+fn burst(client: &BenchClient) -> Result<(), Box<dyn Error>> {
+    let pending = (0..LINES).map(|_| client.begin_add(black_box(1), 2)).collect::<Result<Vec<_>, _>>()?;
+    Ok(pending.into_iter().try_for_each(|call| call.wait().map(drop))?)
 }
 
 fn one_way() -> Result<(), Box<dyn Error>> {
+    let client = spawn(Placement::CoreEach)?;
+    against_poured_packets("a one-way call / packet one way", 100_000, || {
+        (0..100_000).try_for_each(|number| client.note(number))?;
+        // They are done once a call behind them is.
+        add(&client)
+    })
+}
+
+/// So many exchanges one way, of which the last is known to have arrived.
+fn against_poured_packets(
+    name: &str,
+    count: u32,
+    mut ours: impl FnMut() -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
     let placement = Placement::CoreEach;
     placement.take_place();
-    let client = spawn(placement)?;
-    let mut rates = Vec::new();
-    for _ in 0..21 {
-        let start = Instant::now();
-        (0..100_000).try_for_each(|number| client.note(number))?;
-        add(&client)?;
-        rates.push(100_000.0 / start.elapsed().as_secs_f64());
-    }
-    rates.sort_by(f64::total_cmp);
-    rate("one-way calls", placement, rates[rates.len() / 2]);
-    Ok(())
+    let mut floor = Packets::start("sink", placement)?;
+    compare(
+        name,
+        placement,
+        11,
+        || Ok(each(time(|| Ok(floor.pour(count.into())?))?, count)),
+        || Ok(each(time(&mut ours)?, count)),
+    )
 }
 
 /// Threads on one client and workers, against one thread and one worker over sockets.
@@ -209,13 +227,8 @@ fn threads() -> Result<(), Box<dyn Error>> {
 }
 
 fn stream() -> Result<(), Box<dyn Error>> {
-    let placement = Placement::CoreEach;
-    placement.take_place();
-    let client = spawn(placement)?;
-    let start = Instant::now();
-    receive_stream(&client, 300_000)?;
-    rate("Sender<u64>", placement, 300_000.0 / start.elapsed().as_secs_f64());
-    Ok(())
+    let client = spawn(Placement::CoreEach)?;
+    against_poured_packets("Sender<u64> / packet one way", 100_000, || receive_stream(&client, 100_000))
 }
 
 const SIZES: [(&str, usize, u32); 4] =

@@ -7,7 +7,7 @@ use crate::frame::PACKET_BYTES;
 
 thread_local! {
     /// Room for a packet that this thread used before and that is free now.
-    static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<Box<Packet>>> = const { Cell::new(None) };
     /// The same for a long message: fresh memory costs more than the copy into it.
     static LONG_SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -20,16 +20,25 @@ pub(super) fn room_for_long() -> Vec<u8> {
     LONG_SPARE.try_with(Cell::take).unwrap_or_default()
 }
 
+/// The bytes of the longest packet. Their number is known, so that moving the room moves one pointer.
+type Packet = [u8; PACKET_BYTES];
+
 /// Room for the longest packet, which goes back to the thread that drops it.
-pub(super) struct PacketBuffer(Box<[u8]>);
+pub(super) struct PacketBuffer(Option<Box<Packet>>);
 
 impl PacketBuffer {
     #[inline]
     pub(super) fn take() -> Self {
         // The thread's own is gone while the thread ends.
         let spare = SPARE.try_with(Cell::take).ok().flatten();
-        Self(spare.unwrap_or_else(|| vec![0; PACKET_BYTES].into()))
+        Self(spare.or_else(new_packet))
     }
+}
+
+/// Made on the heap: it is too long for the stack of a small thread.
+#[cold]
+fn new_packet() -> Option<Box<Packet>> {
+    vec![0; PACKET_BYTES].into_boxed_slice().try_into().ok()
 }
 
 impl fmt::Debug for PacketBuffer {
@@ -41,8 +50,8 @@ impl fmt::Debug for PacketBuffer {
 impl Drop for PacketBuffer {
     #[inline]
     fn drop(&mut self) {
-        let bytes = mem::take(&mut self.0);
-        let _ = SPARE.try_with(|spare| spare.set(Some(bytes)));
+        let bytes = self.0.take();
+        let _ = SPARE.try_with(|spare| spare.set(bytes));
     }
 }
 
@@ -51,13 +60,14 @@ impl Deref for PacketBuffer {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.0.as_deref().map_or(&[], Packet::as_slice)
     }
 }
 
 impl DerefMut for PacketBuffer {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        self.0.as_deref_mut().map_or(&mut [], Packet::as_mut_slice)
     }
 }
 
