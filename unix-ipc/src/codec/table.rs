@@ -236,11 +236,17 @@ pub(super) struct Decoding {
 
 impl Decoding {
     #[inline]
-    pub(super) fn of(arrived: Arrived, limits: &Limits) -> Self {
-        let around = TABLE.with(|table| table.visit.replace(Visit::Decoding));
-        let before = (around != Visit::None).then(|| Box::new(Incoming::put_in_place(Incoming::nothing())));
-        TABLE.with(|table| table.incoming.borrow_mut().fill(arrived, limits));
-        Self { around, before }
+    pub(super) fn of(mut arrived: Arrived, limits: &Limits) -> Self {
+        let mut decoding = Self { around: Visit::None, before: None };
+        TABLE.with(|table| {
+            decoding.around = table.visit.replace(Visit::Decoding);
+            let in_place = &mut *table.incoming.borrow_mut();
+            if decoding.around != Visit::None {
+                decoding.before = Some(Box::new(mem::replace(in_place, Incoming::nothing())));
+            }
+            in_place.fill(&mut arrived, limits);
+        });
+        decoding
     }
 
     /// Ends the visit, closes what the value did not take, and says how many descriptors that were and what the first
@@ -265,7 +271,7 @@ impl Decoding {
     #[cold]
     fn take_left(&mut self) -> (usize, Option<TakeError>) {
         let before = self.before.take().map_or_else(Incoming::nothing, |before| *before);
-        let left = Incoming::put_in_place(before);
+        let left = TABLE.with(|table| table.incoming.replace(before));
         (left.descriptors.iter().flatten().count(), left.failure)
     }
 }
@@ -282,21 +288,15 @@ impl Incoming {
         Self { descriptors: Vec::new(), reply: None, longest_message: 0, failure: None }
     }
 
-    /// Puts this in place, and gives what was there.
-    #[cold]
-    fn put_in_place(self) -> Self {
-        TABLE.with(|table| table.incoming.replace(self))
-    }
-
     /// Makes what is in place outside of every visit what came with a message.
     #[inline]
-    fn fill(&mut self, arrived: Arrived, limits: &Limits) {
+    fn fill(&mut self, arrived: &mut Arrived, limits: &Limits) {
         self.longest_message = limits.longest_message();
-        if arrived.reply.is_some() {
-            self.reply = arrived.reply;
+        if let Some(reply) = arrived.reply.take() {
+            self.reply = Some(reply);
         }
         if !arrived.descriptors.is_empty() {
-            self.descriptors = arrived.descriptors.into_iter().map(Some).collect();
+            self.descriptors = arrived.descriptors.drain(..).map(Some).collect();
         }
     }
 

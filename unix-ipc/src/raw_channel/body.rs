@@ -1,9 +1,9 @@
 use std::cell::Cell;
 use std::fmt;
 use std::mem;
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::{Deref, DerefMut};
 
-use crate::frame::PACKET_BYTES;
+use crate::frame::{HEADER_BYTES, PACKET_BYTES};
 
 thread_local! {
     /// Room for a packet that this thread used before and that is free now.
@@ -76,7 +76,8 @@ impl DerefMut for PacketBuffer {
 pub(crate) struct Body(Place);
 
 enum Place {
-    Packet(PacketBuffer, Range<usize>),
+    /// Behind the header, up to the packet's length.
+    Packet(PacketBuffer, usize),
     Own(Vec<u8>),
     InParts(Box<InParts>),
 }
@@ -99,10 +100,10 @@ pub(super) struct InParts {
 }
 
 impl Body {
-    /// A part of a packet, which is as long as the range says.
+    /// What is behind the header of a packet of this length.
     #[inline]
-    pub(super) fn in_packet(packet: PacketBuffer, range: Range<usize>) -> Self {
-        Self(Place::Packet(packet, range))
+    pub(super) fn in_packet(packet: PacketBuffer, length: usize) -> Self {
+        Self(Place::Packet(packet, length))
     }
 
     /// The same bytes in as much memory as they need, for one that has to wait: a packet's room is a large one.
@@ -134,7 +135,7 @@ impl Body {
     #[inline]
     pub(crate) fn start(&self) -> &[u8] {
         match &self.0 {
-            Place::Packet(packet, range) => packet.get(range.clone()).unwrap_or_default(),
+            Place::Packet(packet, length) => packet.get(HEADER_BYTES..*length).unwrap_or_default(),
             Place::Own(bytes) => bytes,
             Place::InParts(parts) => &parts.head,
         }
@@ -145,7 +146,7 @@ impl Body {
     #[cfg(feature = "serde")]
     pub(crate) fn parts(&mut self) -> (&[u8], Option<Block<'_>>) {
         match &mut self.0 {
-            Place::Packet(packet, range) => (packet.get(range.clone()).unwrap_or_default(), None),
+            Place::Packet(packet, length) => (packet.get(HEADER_BYTES..*length).unwrap_or_default(), None),
             Place::Own(bytes) => (bytes, None),
             Place::InParts(parts) => {
                 (&parts.head, Some(Block { bytes: &mut parts.block, behind: &parts.behind }))
@@ -158,7 +159,7 @@ impl Body {
     #[cfg(feature = "macros")]
     pub(crate) fn start_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
-            Place::Packet(packet, range) => packet.get_mut(range.clone()).unwrap_or_default(),
+            Place::Packet(packet, length) => packet.get_mut(HEADER_BYTES..*length).unwrap_or_default(),
             Place::Own(bytes) => bytes,
             Place::InParts(parts) => &mut parts.head,
         }

@@ -9,7 +9,7 @@ use super::inlet::{Inlet, Receiving};
 use super::long_body::LongBody;
 use super::{Body, Message};
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
-use crate::frame::{self, Form, Fragment, HEADER_BYTES, Header, Kind};
+use crate::frame::{self, Form, Fragment, Header, Kind};
 use crate::limits::Limits;
 use crate::socket::Socket;
 use crate::sys::receive::{Credentials, Received, Wait};
@@ -178,15 +178,16 @@ impl Inbox {
     #[inline]
     fn receive_packet(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
         let mut packet = PacketBuffer::take();
-        match self.next_packet(&mut packet, socket, wait)? {
-            Found::Packet(received) => self.accept(packet, received),
+        let received = match self.next_packet(&mut packet, socket, wait)? {
+            Found::Packet(received) => received,
             #[cfg(feature = "macros")]
-            Found::Bytes(length) => self.accept_bytes(packet, length),
-            Found::Nothing => Ok(Incoming::Nothing),
+            Found::Bytes(length) => Received::of(length),
+            Found::Nothing => return Ok(Incoming::Nothing),
             #[cfg(feature = "macros")]
-            Found::Bell => Ok(Incoming::Rung),
-            Found::End => Ok(Incoming::End),
-        }
+            Found::Bell => return Ok(Incoming::Rung),
+            Found::End => return Ok(Incoming::End),
+        };
+        self.accept(packet, received)
     }
 
     #[inline]
@@ -203,18 +204,6 @@ impl Inbox {
         }
     }
 
-    /// As [`accept`](Self::accept), where nothing came beside the bytes.
-    #[cfg(feature = "macros")]
-    #[inline]
-    fn accept_bytes(&mut self, packet: PacketBuffer, length: usize) -> Result<Incoming, Broken> {
-        let bytes = packet.get(..length).ok_or(ProtocolError::LongPacket)?;
-        let (header, _) = Header::decode(bytes)?;
-        if header.form == Form::Whole && header.descriptors == 0 {
-            return self.whole(&header, Body::in_packet(packet, HEADER_BYTES..length), Vec::new());
-        }
-        self.accept(packet, Received::of(length))
-    }
-
     #[inline]
     fn accept(&mut self, packet: PacketBuffer, received: Received) -> Result<Incoming, Broken> {
         if received.cut {
@@ -228,7 +217,7 @@ impl Inbox {
             received.sender.and_then(|sender| u32::try_from(sender.pid).ok().filter(|pid| *pid > 0));
         let riding = riding(&header, received);
         match header.form {
-            Form::Whole => self.whole(&header, Body::in_packet(packet, HEADER_BYTES..length), riding?),
+            Form::Whole => self.whole(&header, Body::in_packet(packet, length), riding?),
             Form::Memory => self.in_memory(&header, body, riding?),
             Form::Fragment | Form::Head => match riding
                 .and_then(|riding| Ok((riding, Fragment::decode(body)?)))
@@ -243,7 +232,8 @@ impl Inbox {
         }
     }
 
-    #[inline]
+    // A short message takes this way alone, and long ones do not mind.
+    #[inline(always)]
     fn whole(&self, header: &Header, body: Body, descriptors: Vec<OwnedFd>) -> Result<Incoming, Broken> {
         let allowed = self.limits.check(body.len() as u64, descriptors.len());
         allowed.map_err(|limit| Broken::about(header, limit))?;
