@@ -54,7 +54,8 @@ impl Core {
     /// The same for a thread that has the state.
     #[inline]
     pub(super) fn start_reading(&self, state: &mut State) -> Option<Reading<'_>> {
-        state.calls.start_reading().then_some(Reading(self))
+        // Made only where it is true: one that is dropped gives the right back.
+        state.calls.start_reading().then(|| Reading(self))
     }
 
     #[inline]
