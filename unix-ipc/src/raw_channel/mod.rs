@@ -22,6 +22,8 @@ use nix::sys::socket::Shutdown;
 pub(crate) use self::body::Body;
 #[cfg(feature = "macros")]
 pub(crate) use self::inbox::{Broken, Inbox, Incoming};
+#[cfg(feature = "macros")]
+pub(crate) use self::inlet::Inlet;
 pub(crate) use self::message::Message;
 #[cfg(feature = "macros")]
 pub(crate) use self::outgoing::{Outgoing, Progress, refusal};
@@ -32,6 +34,8 @@ pub use self::sender::RawSender;
 #[cfg(feature = "macros")]
 pub(crate) use self::spare::keep as keep_spare;
 pub(crate) use self::spare::pair;
+#[cfg(feature = "macros")]
+pub(crate) use self::spin::Spin;
 
 /// Makes a connected pair for bytes and file descriptors.
 ///
