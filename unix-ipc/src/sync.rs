@@ -1,7 +1,7 @@
 #[cfg(feature = "macros")]
-use std::sync::atomic::{AtomicU64, Ordering};
-#[cfg(feature = "macros")]
 use std::sync::TryLockError;
+#[cfg(feature = "macros")]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::deadline::Deadline;
