@@ -189,6 +189,30 @@ fn a_client_moves_to_another_process_and_back() {
 }
 
 #[test]
+fn a_client_moves_although_replies_wait_that_nobody_wants() {
+    if std::env::var_os(ROLE).is_some() {
+        let connection = Connection::inherited().unwrap().unwrap();
+        return HandServer::new(Worker).serve(connection).unwrap();
+    }
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let mut command = test_command();
+    command.env(ROLE, "1");
+    let hand = HandClient::spawn(command).unwrap();
+    let house = House::open(1, 1 << 10);
+    for mut hall in [house.busy_client(), busy(3, 1 << 10), busy(1, 1 << 10)] {
+        for _ in 0..5 {
+            for _ in 0..5 {
+                drop(hall.begin_echo(&bytes(20_000)).unwrap());
+            }
+            (_, hall) = hand.work(hall).unwrap();
+        }
+    }
+}
+
+#[test]
 fn p01_nothing_is_left_of_clients_that_were() {
     if serve_in_child() || !alone() {
         return;
@@ -197,6 +221,10 @@ fn p01_nothing_is_left_of_clients_that_were() {
     let before = (Holdings::now(), threads());
     for workers in [1, 3] {
         let house = House::open(workers, USUAL);
+        // One more thread runs the test, and one serves the keeper.
+        let is_open = || house.keeper.threads().unwrap() == workers + 2;
+        let stays = house.busy_client();
+        assert!(wait_until(Duration::from_secs(20), is_open));
         let at_first = (house.keeper.descriptors().unwrap(), house.keeper.threads().unwrap());
         for number in 0..20 {
             let hall = house.busy_client();
@@ -207,6 +235,7 @@ fn p01_nothing_is_left_of_clients_that_were() {
         let is_as_before =
             || (house.keeper.descriptors().unwrap(), house.keeper.threads().unwrap()) == at_first;
         assert!(wait_until(Duration::from_secs(20), is_as_before), "{at_first:?}");
+        drop(warm(stays));
     }
     before.0.assert_restored();
     assert!(wait_until(Duration::from_secs(20), || threads() == before.1));

@@ -359,8 +359,8 @@ impl<'l> Clients<'l> {
         client: &Client,
         reason: Result<(), RecvError>,
     ) -> Result<Option<T>, ServeError> {
-        let _ = self.epoll.delete(&*client.session);
         client.session.flush_by_nobody();
+        let _ = self.epoll.delete(&*client.session);
         turn.remove(client.token);
         if self.listener.is_some() {
             return Ok(None);

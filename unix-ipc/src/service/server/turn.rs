@@ -100,6 +100,9 @@ impl Turn {
             busy.has_sent = true;
             return;
         }
+        if self.busy.is_empty() {
+            self.begin(false);
+        }
         self.spin.end_sleep(self.slept.take());
         client.session.link().with_inlet(Inlet::wake_up);
         self.busy.push_back(Busy { client: client.clone(), has_sent: true });
@@ -143,7 +146,7 @@ impl Turn {
     /// Has all busy clients ring, while they are looked at: false where one has sent something already.
     pub(super) fn ask_to_ring(&mut self) -> bool {
         self.ring = true;
-        self.busy.iter().fold(true, |is_quiet, busy| busy.fall_asleep() && is_quiet)
+        self.busy.iter().filter(|busy| !busy.fall_asleep()).count() == 0
     }
 
     /// Those clients that are looked at need not ring.

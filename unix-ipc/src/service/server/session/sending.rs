@@ -112,7 +112,7 @@ impl Session {
                 Some(false) => {}
                 Some(true) => {
                     if !self.link.wait_for_bell()? {
-                        self.drop_queue();
+                        self.give_up_queue();
                     }
                 }
                 None => {
@@ -121,6 +121,15 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Nobody reads what waits. The thread that reads finds out why: a client that has moved goes on.
+    fn give_up_queue(&self) {
+        if self.reader.load(Ordering::Relaxed) == this_thread() {
+            self.clear_queue();
+        } else {
+            self.drop_queue();
+        }
     }
 
     /// Takes nothing more, and drops what waits.
