@@ -15,16 +15,16 @@ const USUAL: usize = 1 << 16;
 
 fn call_everything(hall: &HallClient, caller: i64) {
     for number in 0..300 {
-        assert_eq!(hall.add(caller, number).unwrap(), caller + number);
+        assert_eq!(hall.add(caller, number).expect("the server lives"), caller + number);
         if number % 20 == 0 {
             let sent = bytes(100 * number as usize + caller as usize);
-            assert!(hall.echo(&sent).unwrap() == sent);
+            assert!(hall.echo(&sent).expect("the server lives") == sent);
             let text = format!("{caller} {number}");
-            assert_eq!(hall.read(&file_of(&text)).unwrap(), text);
+            assert_eq!(hall.read(&file_of(&text)).expect("the server lives"), text);
         }
     }
     let sent = bytes(1 << 20);
-    assert!(hall.echo(&sent).unwrap() == sent);
+    assert!(hall.echo(&sent).expect("the server lives") == sent);
 }
 
 fn clients_and_threads_of_clients() {
@@ -33,7 +33,7 @@ fn clients_and_threads_of_clients() {
         thread::scope(|scope| {
             for caller in 0..6 {
                 let hall = house.busy_client();
-                assert!(hall.has_rings().unwrap());
+                assert!(hall.has_rings().expect("the server lives"));
                 if caller == 0 {
                     let shared = hall.clone();
                     scope.spawn(move || call_everything(&shared, 1000));

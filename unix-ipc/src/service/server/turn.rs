@@ -51,7 +51,8 @@ impl Turn {
             sessions: HashMap::new(),
             last: 0,
             busy: VecDeque::new(),
-            spin: Spin::new(spin),
+            // A socket that has something waits for as long.
+            spin: Spin::new(spin.min(PERIOD)),
             slept: None,
             ring: false,
             left: 0,
