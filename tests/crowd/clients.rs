@@ -204,9 +204,9 @@ fn a_client_moves_although_replies_wait_that_nobody_wants() {
     let house = House::open(1, 1 << 10);
     for mut hall in [house.busy_client(), busy(3, 1 << 10), busy(1, 1 << 10)] {
         for _ in 0..5 {
-            // Short ones: a client does not move in the middle of a reply.
-            for _ in 0..40 {
-                drop(hall.begin_echo(&bytes(100)).unwrap());
+            // Short ones, because a client does not move in the middle of a reply, and more than its ring has room for.
+            for _ in 0..12 {
+                drop(hall.begin_fill(200).unwrap());
             }
             (_, hall) = hand.work(hall).unwrap();
         }

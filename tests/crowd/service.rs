@@ -19,6 +19,7 @@ pub(crate) trait Hall {
     fn open(&self, path: &Path, workers: usize, ring_bytes: usize) -> io::Result<()>;
     fn add(&self, a: i64, b: i64) -> i64;
     fn echo(&self, bytes: &[u8]) -> Vec<u8>;
+    fn fill(&self, len: usize) -> Vec<u8>;
     /// What the file holds.
     fn read(&self, file: &Handle<File>) -> io::Result<String>;
     #[oneway]
@@ -64,6 +65,10 @@ impl Hall for Floor {
 
     fn echo(&self, bytes: &[u8]) -> Vec<u8> {
         bytes.to_vec()
+    }
+
+    fn fill(&self, len: usize) -> Vec<u8> {
+        vec![1; len]
     }
 
     fn read(&self, file: &Handle<File>) -> io::Result<String> {
