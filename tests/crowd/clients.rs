@@ -70,6 +70,33 @@ fn threads_of_one_client_have_their_own_answers_of_workers() {
     });
 }
 
+/// The bell for room lies in the socket between the files of calls that are read meanwhile.
+#[test]
+fn p28_replies_without_room_are_sent_while_calls_with_files_are_read() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let hall = busy(4, 1 << 10);
+    thread::scope(|scope| {
+        for caller in 0..4 {
+            let (reads, hall) = (hall.clone(), hall.clone());
+            scope.spawn(move || {
+                let text = format!("{caller}");
+                let file = file_of(&text);
+                for _ in 0..500 {
+                    assert_eq!(reads.read(&file).unwrap(), text);
+                }
+            });
+            scope.spawn(move || {
+                for _ in 0..500 {
+                    assert_eq!(hall.fill(2000).unwrap().len(), 2000);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn all_on_one_core_take_turns() {
     if serve_in_child() || !alone() {

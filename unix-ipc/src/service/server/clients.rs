@@ -173,6 +173,10 @@ impl<'l> Clients<'l> {
                 continue;
             }
             turn.count_message(client.token);
+            if client.session.has_queue() {
+                // A call's descriptors come behind bells, and the one for room that another thread asked for may be gone.
+                client.session.flush_soon()?;
+            }
             if let Some(task) = self.take(turn, &client, step)? {
                 return Ok(Some(task));
             }
@@ -287,8 +291,7 @@ impl<'l> Clients<'l> {
             return self.remove(turn, &client, Err(error));
         }
         if session.has_queue() || events.contains(EpollFlags::EPOLLOUT) {
-            let is_empty = session.flush()?;
-            let watched = session.watch_for_room()?;
+            let (is_empty, watched) = session.flush_soon()?;
             // Not read from until it has read what waits for it, but where the bell that says so comes behind calls.
             let is_behind_calls = !session.has_ring() && watched == Some(EpollFlags::EPOLLIN);
             if !is_empty && !is_behind_calls {

@@ -79,7 +79,7 @@ impl Session {
     ///
     /// A ring's room is told by a bell, which is something to read. All of this is done under the outbox's lock, so that the
     /// instance is last told of what is first in the queue.
-    pub(in super::super) fn watch_for_room(&self) -> io::Result<Option<EpollFlags>> {
+    fn watch_for_room(&self) -> io::Result<Option<EpollFlags>> {
         let mut outbox = lock(&self.outbox);
         let mut watch = lock(&self.watch);
         let Some(watch) = &mut *watch else { return Ok(None) };
@@ -102,6 +102,13 @@ impl Session {
             watch.events = events;
         }
         Ok(Some(events))
+    }
+
+    /// Sends what waits, and has the epoll instance say when there is room for the rest: whether there is none, and what it
+    /// will say.
+    pub(in super::super) fn flush_soon(&self) -> io::Result<(bool, Option<EpollFlags>)> {
+        let is_empty = self.flush()?;
+        Ok((is_empty, self.watch_for_room()?))
     }
 
     /// Sends what waits, and waits for room itself.
