@@ -24,6 +24,7 @@ pub(crate) const ALL: &[(&str, Row)] = &[
     ("64 in flight", in_flight),
     ("one-way", one_way),
     ("threads", threads),
+    ("workers", workers),
     ("stream", stream),
     ("bytes in", bytes_in),
     ("bytes out", bytes_out),
@@ -181,6 +182,26 @@ fn against_poured_packets(
         || Ok(each(time(|| Ok(floor.pour(count.into())?))?, count)),
         || Ok(each(time(&mut ours)?, count)),
     )
+}
+
+/// One caller of a server with workers, which looks at its ring in turns with others.
+fn workers() -> Result<(), Box<dyn Error>> {
+    for placement in [Placement::CoreEach, Placement::OneCore] {
+        placement.take_place();
+        let client = spawn_with(placement, 4, Limits::default())?;
+        let mut floor = Packets::start("packet", placement)?;
+        compare(
+            "add, 4 workers / SEQPACKET",
+            placement,
+            51,
+            || Ok(each(time(|| (0..CALLS).try_for_each(|_| floor.ping().map_err(Into::into)))?, CALLS)),
+            || {
+                adds(&client, 100)?;
+                adds(&client, CALLS)
+            },
+        )?;
+    }
+    Ok(())
 }
 
 /// Threads on one client and workers, against one thread and one worker over sockets.

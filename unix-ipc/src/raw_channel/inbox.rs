@@ -138,17 +138,11 @@ impl Inbox {
         self.inlet = Some(Box::new(Inlet::new(ring, self.limits.spin)));
     }
 
-    /// Has the other end ring when it sends: false where there is something to read already.
+    /// Where packets come from, once it is not the socket alone.
     #[cfg(feature = "macros")]
-    pub(crate) fn fall_asleep(&mut self, socket: &Socket) -> bool {
-        self.inlet.as_mut().is_none_or(|inlet| inlet.fall_asleep(socket))
-    }
-
-    /// Waits until the other end rings, and takes no message: false where it is gone, `None` where messages come the same
-    /// way as the bell.
-    #[cfg(feature = "macros")]
-    pub(crate) fn wait_for_bell(&mut self, socket: &Socket) -> Result<Option<bool>, RecvError> {
-        self.inlet.as_mut().map(|inlet| inlet.wait_for_bell(socket)).transpose()
+    #[inline]
+    pub(crate) fn inlet(&mut self) -> Option<&mut Inlet> {
+        self.inlet.as_deref_mut()
     }
 
     /// Where packets will come from when the other end says so.
@@ -168,6 +162,22 @@ impl Inbox {
     pub(crate) fn receive(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
         for _ in 0..PACKETS_AT_ONCE {
             match self.receive_packet(socket, wait)? {
+                Incoming::Piece => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Incoming::Piece)
+    }
+
+    /// The same for what is in the ring: where there is none, or nothing in it, that costs no system call.
+    #[cfg(feature = "macros")]
+    #[inline]
+    pub(crate) fn receive_at_hand(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
+        for _ in 0..PACKETS_AT_ONCE {
+            if !self.inlet.as_ref().is_some_and(|inlet| inlet.has_something()) {
+                return Ok(Incoming::Nothing);
+            }
+            match self.receive_packet(socket, Wait::No)? {
                 Incoming::Piece => {}
                 other => return Ok(other),
             }

@@ -14,6 +14,7 @@ use crate::frame::{Form, Header, Kind};
 use crate::limits::KERNEL_DESCRIPTORS;
 use crate::ring::RingReceiver;
 use crate::socket::Socket;
+use crate::sys::core;
 use crate::sys::pages::Pages;
 use crate::sys::receive::{Received, Wait};
 
@@ -22,7 +23,7 @@ pub(crate) type Receiving = RingReceiver<Arc<Pages>>;
 
 /// The receiving end of a ring, and of the socket that is its bell, carries its descriptors and tells the other end's death.
 #[derive(Debug)]
-pub(super) struct Inlet {
+pub(crate) struct Inlet {
     ring: Receiving,
     spin: Spin,
     /// The packets of descriptors whose messages are still in the ring.
@@ -70,7 +71,7 @@ impl Inlet {
         }
         if wait != Wait::No
             && self.last.is_none()
-            && self.spin.wait(&self.ring)
+            && self.spin.wait(|| self.ring.has_packet(), || is_elsewhere(&self.ring))
             && let Some(found) = self.take(packet, socket)?
         {
             return Ok(found);
@@ -92,7 +93,7 @@ impl Inlet {
                 return Ok(Found::Packet(received));
             }
         }
-        let start = if wait == Wait::No { None } else { self.spin.begin_sleep(&self.ring) };
+        let start = if wait == Wait::No { None } else { self.spin.begin_sleep(|| is_elsewhere(&self.ring)) };
         if wait != Wait::No && !self.fall_asleep(socket) {
             self.wake_up();
             return Ok(Found::Bell);
@@ -177,7 +178,7 @@ impl Inlet {
     }
 
     /// The other end rings from now on: false where there is something to read already.
-    pub(super) fn fall_asleep(&mut self, socket: &Socket) -> bool {
+    pub(crate) fn fall_asleep(&mut self, socket: &Socket) -> bool {
         let (is_empty, must_ring) = self.ring.fall_asleep();
         if must_ring {
             ring_bell_if_there(socket);
@@ -186,15 +187,28 @@ impl Inlet {
         is_empty && self.last.is_none()
     }
 
-    fn wake_up(&mut self) {
+    /// The other end need not ring.
+    pub(crate) fn wake_up(&mut self) {
         self.ring.wake_up();
         self.asleep = false;
     }
 
-    /// Waits until the other end rings, for room perhaps, and takes nothing out of the ring: false where it is gone.
-    pub(super) fn wait_for_bell(&mut self, socket: &Socket) -> Result<bool, RecvError> {
+    /// Whether there is something to read, of what the socket said before too.
+    #[inline]
+    pub(crate) fn has_something(&self) -> bool {
+        self.ring.has_packet() || self.last.is_some()
+    }
+
+    /// Whether the other end is known to run on another core, and says to it on which one this thread waits.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        is_elsewhere(&self.ring)
+    }
+
+    /// Hears what the socket says, after waiting for it where `wait` says so: that there is room, perhaps. Takes nothing
+    /// out of the ring. False where nothing more comes: the other end is gone, or starts anew.
+    pub(crate) fn hear_bell(&mut self, socket: &Socket, wait: Wait) -> Result<bool, RecvError> {
         if self.last.is_none() {
-            self.hear(&mut PacketBuffer::take(), socket, Wait::ForEver)?;
+            self.hear(&mut PacketBuffer::take(), socket, wait)?;
         }
         Ok(self.last.is_none())
     }
@@ -203,4 +217,12 @@ impl Inlet {
 /// Rings for an end that may be gone, which the next look at the socket tells.
 fn ring_bell_if_there(socket: &Socket) {
     let _ = ring_bell(socket);
+}
+
+/// Whether the other end is known to run on another core: on the same one it cannot do anything while this one looks.
+#[inline]
+fn is_elsewhere(ring: &Receiving) -> bool {
+    let Some(here) = core::current() else { return false };
+    ring.wait_on_core(here);
+    ring.others_core().is_some_and(|there| there != here)
 }

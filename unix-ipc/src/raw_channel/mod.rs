@@ -26,6 +26,8 @@ pub(crate) use self::body::Block;
 pub(crate) use self::body::Body;
 #[cfg(feature = "macros")]
 pub(crate) use self::inbox::{Broken, Inbox, Incoming};
+#[cfg(feature = "macros")]
+pub(crate) use self::inlet::Inlet;
 pub(crate) use self::message::Message;
 #[cfg(feature = "macros")]
 pub(crate) use self::outgoing::{Outgoing, Progress, refusal};
@@ -40,7 +42,7 @@ pub use self::sender::RawSender;
 pub(crate) use self::spare::keep as keep_spare;
 pub(crate) use self::spare::pair;
 #[cfg(feature = "macros")]
-pub(crate) use self::spin::look_often;
+pub(crate) use self::spin::{Spin, look_often};
 
 /// Makes a connected pair for bytes and file descriptors.
 ///

@@ -2,9 +2,6 @@ use std::hint;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::ring::{Memory, RingReceiver};
-use crate::sys::core;
-
 /// Looks at the ring before the clock is read, and where the other end runs: about as long as a short call takes.
 const FREE_LOOKS: u32 = 256;
 
@@ -34,7 +31,7 @@ pub(crate) fn look_often(mut look: impl FnMut() -> io::Result<Option<bool>>) -> 
 /// runs on another core, and for as long as that has lately paid off: the time halves whenever nothing came, and
 /// grows whenever something came that would have been seen.
 #[derive(Debug)]
-pub(super) struct Spin {
+pub(crate) struct Spin {
     most: Duration,
     now: Duration,
     /// Whether the other end ran on another core when it was last asked.
@@ -42,37 +39,38 @@ pub(super) struct Spin {
 }
 
 impl Spin {
-    pub(super) fn new(most: Duration) -> Self {
+    pub(crate) fn new(most: Duration) -> Self {
         Self { most, now: most, elsewhere: false }
     }
 
-    /// Looks until there is something: false where it is time to sleep.
+    /// Looks until there is something: false where it is time to sleep. Where the other end runs is asked again each time
+    /// that it takes longer.
     #[inline]
-    pub(super) fn wait<M: Memory>(&mut self, ring: &RingReceiver<M>) -> bool {
+    pub(crate) fn wait(&mut self, has_packet: impl Fn() -> bool, is_elsewhere: impl Fn() -> bool) -> bool {
         if self.now.is_zero() {
             return false;
         }
         if self.elsewhere {
             for _ in 0..FREE_LOOKS {
-                if ring.has_packet() {
+                if has_packet() {
                     return true;
                 }
                 hint::spin_loop();
             }
         }
-        self.look_on(ring)
+        self.look_on(has_packet, is_elsewhere)
     }
 
     #[cold]
-    fn look_on<M: Memory>(&mut self, ring: &RingReceiver<M>) -> bool {
-        self.elsewhere = is_elsewhere(ring);
+    fn look_on(&mut self, has_packet: impl Fn() -> bool, is_elsewhere: impl Fn() -> bool) -> bool {
+        self.elsewhere = is_elsewhere();
         if !self.elsewhere {
             return false;
         }
         let start = Instant::now();
         loop {
             for _ in 0..LOOKS {
-                if ring.has_packet() {
+                if has_packet() {
                     self.now = self.most;
                     return true;
                 }
@@ -86,22 +84,14 @@ impl Spin {
     }
 
     /// When an end falls asleep, where that tells something.
-    pub(super) fn begin_sleep<M: Memory>(&self, ring: &RingReceiver<M>) -> Option<Instant> {
-        (self.now < self.most && is_elsewhere(ring)).then(Instant::now)
+    pub(crate) fn begin_sleep(&self, is_elsewhere: impl Fn() -> bool) -> Option<Instant> {
+        (self.now < self.most && is_elsewhere()).then(Instant::now)
     }
 
     /// It was woken: had it looked for as long, it would not have slept.
-    pub(super) fn end_sleep(&mut self, start: Option<Instant>) {
+    pub(crate) fn end_sleep(&mut self, start: Option<Instant>) {
         if start.is_some_and(|start| start.elapsed() < self.most) {
             self.now = (2 * self.now).max(self.most / 8).min(self.most);
         }
     }
-}
-
-/// Whether the other end is known to run on another core: on the same one it cannot do anything while this one looks.
-#[inline]
-fn is_elsewhere<M: Memory>(ring: &RingReceiver<M>) -> bool {
-    let Some(here) = core::current() else { return false };
-    ring.wait_on_core(here);
-    ring.others_core().is_some_and(|there| there != here)
 }

@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::ProtocolError;
 use crate::frame::Kind;
 use crate::limits::Limits;
-use crate::raw_channel::{Broken, Inbox, Incoming, Message, Outgoing, Outlet, Progress};
+use crate::raw_channel::{Broken, Inbox, Incoming, Inlet, Message, Outgoing, Outlet, Progress};
 use crate::service::child::{Child, EXIT_WAIT};
 use crate::socket::Socket;
 use crate::sync::lock;
@@ -161,15 +161,21 @@ impl Link {
     /// Has the peer ring when it sends, for a thread that is about to wait for the socket: false where there is something
     /// to read already.
     pub(crate) fn fall_asleep(&self) -> bool {
-        lock(&self.inbox).fall_asleep(&self.socket)
+        self.with_inlet(|inlet| inlet.fall_asleep(&self.socket)).unwrap_or(true)
+    }
+
+    /// Does something with the ring that this end receives through, if it does.
+    #[inline]
+    pub(crate) fn with_inlet<R>(&self, act: impl FnOnce(&mut Inlet) -> R) -> Option<R> {
+        lock(&self.inbox).inlet().map(act)
     }
 
     /// Waits until the peer rings, for room, and reads no message: false where it is gone.
     pub(crate) fn wait_for_bell(&self) -> io::Result<bool> {
         if let Ok(mut inbox) = self.inbox.try_lock()
-            && let Some(is_there) = inbox.wait_for_bell(&self.socket)?
+            && let Some(inlet) = inbox.inlet()
         {
-            return Ok(is_there);
+            return Ok(inlet.hear_bell(&self.socket, Wait::ForEver)?);
         }
         // The bell wakes the thread that reads, and not this one; or it is behind calls that are not to be read yet.
         Ok(!self.wait(PollFlags::empty(), Deadline::after(BELL_PAUSE))?)
@@ -221,6 +227,12 @@ impl Link {
             let _ = self.peer.set(sender.into());
         }
         received
+    }
+
+    /// Reads what is in the ring, without a system call where that is nothing.
+    #[inline]
+    pub(crate) fn receive_at_hand(&self) -> Result<Incoming, Broken> {
+        lock(&self.inbox).receive_at_hand(&self.socket)
     }
 
     /// The peer offers rings, sends through its ring from now on, or goes on without. Says whether what this end was about

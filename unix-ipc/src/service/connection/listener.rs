@@ -83,6 +83,10 @@ impl Listener {
         Self { limits, ..self }
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Where it listens.
     pub fn path(&self) -> &Path {
         self.listening.path()

@@ -1,85 +1,123 @@
-use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::super::connection::{Connection, Link, Listener};
 use super::super::error::ServeError;
 use super::super::task::Task;
 use super::session::{Session, Step};
+use super::turn::{Client, Turn};
 use crate::error::RecvError;
-use crate::sync::lock;
+use crate::sync::{lock, try_lock};
 
-/// The listener's number in the epoll instance; clients have the ones behind it.
+/// The listener's number in the epoll instance, and that of what wakes a thread; clients have the ones between.
 const LISTENER: u64 = 0;
+const WAKER: u64 = u64::MAX;
 
 /// How long a listener is left alone when there is no room for a client: nothing says when there is room.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a handler runs, at most, during which it is no loss if another thread does not read: about as long as it takes to
+/// wake one.
+const BRIEF: Duration = Duration::from_micros(20);
+
+/// After one that takes longer, so many have to be brief.
+const BRIEF_IN_A_ROW: u32 = 16;
+
+/// How often a thread that waits asks, while another is busy, whether that one is stuck in a handler.
+const TICK: Duration = Duration::from_millis(1);
+
 /// The clients of one server, and the listener where more can come.
 ///
-/// Epoll, because a thread that answers one client can ask for room on its behalf while another thread waits.
+/// One thread at a time reads: it has the turn, looks at the rings of busy clients, and gives the turn back while it runs a
+/// handler. One more waits for the sockets, by epoll, because a thread that answers one client can ask for room on its behalf
+/// while another thread waits; it takes the turn when a socket has something. All others wait until it does.
 #[derive(Debug)]
 pub(super) struct Clients<'l> {
     epoll: Arc<Epoll>,
+    waker: EventFd,
     listener: Option<&'l Listener>,
-    sessions: Mutex<Sessions>,
+    turn: Mutex<Turn>,
+    /// The right to wait for the sockets.
+    waiting: Mutex<()>,
+    /// How many threads wait for that, or for the sockets.
+    idle: AtomicUsize,
+    /// Whether there are rings that are looked at, so that nobody rings.
+    looks: AtomicBool,
+    /// How many handlers were begun.
+    runs: AtomicU64,
+    /// How many handlers have to be brief before they are taken to be.
+    long: AtomicU32,
     stopped: AtomicBool,
     /// When to look at the listener again.
     paused: Mutex<Option<Instant>>,
 }
 
-#[derive(Debug, Default)]
-struct Sessions {
-    by_token: HashMap<u64, Arc<Session>>,
-    last: u64,
-}
+/// What epoll says of a socket.
+type Event = (u64, EpollFlags);
+
+type Reading<'a> = MutexGuard<'a, Turn>;
 
 impl<'l> Clients<'l> {
     /// The one client at the other end of a connection.
     pub(super) fn of_connection<T: Task>(connection: Connection) -> io::Result<Self> {
-        let clients = Self::new(None)?;
         let link = connection.into_link();
+        let clients = Self::new(None, link.limits().spin)?;
         link.check()?;
-        clients.add::<T>(link)?;
+        clients.add::<T>(&mut lock(&clients.turn), link)?;
         Ok(clients)
     }
 
     /// Whoever connects to a listener.
     pub(super) fn of_listener(listener: &'l Listener) -> io::Result<Self> {
-        let clients = Self::new(Some(listener))?;
+        let clients = Self::new(Some(listener), listener.limits().spin)?;
         clients.epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
         Ok(clients)
     }
 
-    fn new(listener: Option<&'l Listener>) -> io::Result<Self> {
+    fn new(listener: Option<&'l Listener>, spin: Duration) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let waker = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        // Nobody reads it: each time that it is written to, one thread wakes.
+        epoll.add(&waker, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, WAKER))?;
         Ok(Self {
-            epoll: Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?),
+            epoll: Arc::new(epoll),
+            waker,
             listener,
-            sessions: Mutex::default(),
+            turn: Mutex::new(Turn::new(spin)),
+            waiting: Mutex::new(()),
+            idle: AtomicUsize::new(0),
+            looks: AtomicBool::new(false),
+            runs: AtomicU64::new(0),
+            long: AtomicU32::new(BRIEF_IN_A_ROW),
             stopped: AtomicBool::new(false),
             paused: Mutex::new(None),
         })
     }
 
     /// Waits for the next call of any client: `None` when there will be none. By turns: a client that has been
-    /// heard goes to the end of epoll's list.
+    /// heard goes to the end of the list, epoll's as well.
     pub(super) fn next_task<T: Task>(&self) -> Result<Option<T>, ServeError> {
-        while !self.stopped.load(Ordering::SeqCst) {
-            let Some((token, events)) = self.wait()? else { continue };
-            if token == LISTENER {
-                self.accept::<T>()?;
-                continue;
+        let mut turn = try_lock(&self.turn);
+        while !self.has_stopped() {
+            let task = match &mut turn {
+                Some(turn) => self.read(turn)?,
+                None => None,
+            };
+            if task.is_some() {
+                return self.hand_on(turn, task);
             }
-            let Some(session) = lock(&self.sessions).by_token.get(&token).cloned() else { continue };
-            if let Some(task) = self.hear(token, &session, events)? {
-                return Ok(Some(task));
+            drop(turn);
+            let (reading, task) = self.wait()?;
+            if task.is_some() {
+                return self.hand_on(reading, task);
             }
+            turn = reading;
         }
         Ok(None)
     }
@@ -87,51 +125,222 @@ impl<'l> Clients<'l> {
     /// Lets every thread that asks for the next call go home.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
+        // From now on the waker wakes whoever waits, however often.
+        let _ = self.epoll.modify(&self.waker, &mut EpollEvent::new(EpollFlags::EPOLLIN, WAKER));
+        self.wake();
     }
 
-    fn wait(&self) -> io::Result<Option<(u64, EpollFlags)>> {
-        let timeout = self.resume_listening()?;
+    fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    fn wake(&self) {
+        // It fails when it has been written to more often than anybody can.
+        let _ = self.waker.write(1);
+    }
+
+    /// Reads for as long as it may pay off to look at rings; then all clients ring.
+    fn read<T: Task>(&self, turn: &mut Turn) -> Result<Option<T>, ServeError> {
+        turn.check()?;
+        turn.wake_up();
+        while turn.has_busy() && !self.has_stopped() {
+            if turn.is_over()
+                && let Some(task) = self.look_at_sockets(turn)?
+            {
+                return Ok(Some(task));
+            }
+            if let Some(task) = self.look_at_rings(turn)? {
+                return Ok(Some(task));
+            }
+            if !turn.spin() {
+                turn.fall_asleep();
+            }
+        }
+        self.looks.store(false, Ordering::SeqCst);
+        Ok(None)
+    }
+
+    /// Looks at each busy client's ring, from the one on that was longest not looked at.
+    fn look_at_rings<T: Task>(&self, turn: &mut Turn) -> Result<Option<T>, ServeError> {
+        for _ in 0..turn.count_busy() {
+            let Some(client) = turn.next_busy() else { break };
+            client.session.link().check()?;
+            if client.session.has_queue() {
+                continue;
+            }
+            let step = client.session.step_at_hand();
+            if matches!(step, Ok(Step::Nothing)) {
+                continue;
+            }
+            turn.count_message(client.token);
+            if client.session.has_queue() {
+                // A call's descriptors come behind bells, and the one for room that another thread asked for may be gone.
+                client.session.flush_soon()?;
+            }
+            if let Some(task) = self.take(turn, &client, step)? {
+                return Ok(Some(task));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at the sockets between two looks at the rings: a client that sends without end keeps nobody else waiting.
+    fn look_at_sockets<T: Task>(&self, turn: &mut Turn) -> Result<Option<T>, ServeError> {
+        turn.retire_idle();
+        let event = self.look(Some(Duration::ZERO))?;
+        turn.begin(event.is_some());
+        event.map_or(Ok(None), |event| self.hear(turn, event))
+    }
+
+    /// Gives the turn back, for a thread that is to run a handler.
+    ///
+    /// Calls that come meanwhile must not wait until a handler ends that takes long. So their clients ring, and whoever
+    /// waits for the sockets takes the turn; where there are calls already it is woken. But while handlers are brief that
+    /// would cost more than they do: then nobody rings, and whoever waits asks now and then whether this thread is stuck.
+    fn hand_on<T>(&self, turn: Option<Reading<'_>>, task: Option<T>) -> Result<Option<T>, ServeError> {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        let Some(mut turn) = turn else { return Ok(task) };
+        let is_long = self.long.load(Ordering::Relaxed) > 0;
+        if is_long && turn.has_busy() && self.idle.load(Ordering::SeqCst) > 0 {
+            turn.check()?;
+            if !turn.ask_to_ring() {
+                self.wake();
+            }
+        }
+        Ok(task)
+    }
+
+    /// A handler has run, from then till now.
+    pub(super) fn has_run(&self, start: Instant) {
+        let long = self.long.load(Ordering::Relaxed);
+        if start.elapsed() > BRIEF {
+            self.long.store(BRIEF_IN_A_ROW, Ordering::Relaxed);
+        } else if long > 0 {
+            self.long.store(long - 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until there is something to read, and takes the turn; there may be a call already. Without the turn where
+    /// serving is over.
+    fn wait<T: Task>(&self) -> Result<(Option<Reading<'_>>, Option<T>), ServeError> {
+        self.idle.fetch_add(1, Ordering::SeqCst);
+        let _waiting = lock(&self.waiting);
+        let woken = self.wait_for_sockets();
+        self.idle.fetch_sub(1, Ordering::SeqCst);
+        match woken? {
+            None => Ok((None, None)),
+            Some((turn, None)) => Ok((Some(turn), None)),
+            // Heard before another thread waits, which would find the same.
+            Some((mut turn, Some(event))) => {
+                let task = self.hear(&mut turn, event)?;
+                Ok((Some(turn), task))
+            }
+        }
+    }
+
+    fn wait_for_sockets(&self) -> io::Result<Option<(Reading<'_>, Option<Event>)>> {
+        let mut runs = self.runs.load(Ordering::SeqCst);
+        while !self.has_stopped() {
+            let looks = self.looks.load(Ordering::SeqCst);
+            let event = self.look(looks.then_some(TICK))?;
+            if event.is_some() {
+                return Ok(Some((lock(&self.turn), event)));
+            }
+            // A thread that has the turn reads; one that has begun another handler since will soon.
+            let begun = self.runs.load(Ordering::SeqCst);
+            if looks
+                && begun == runs
+                && let Some(turn) = try_lock(&self.turn)
+            {
+                self.long.store(BRIEF_IN_A_ROW, Ordering::Relaxed);
+                return Ok(Some((turn, None)));
+            }
+            runs = begun;
+        }
+        Ok(None)
+    }
+
+    /// What epoll says next, within this time.
+    fn look(&self, at_most: Option<Duration>) -> io::Result<Option<Event>> {
+        let pause = self.resume_listening()?;
+        let timeout = [at_most, pause].into_iter().flatten().min();
+        // To whole milliseconds, upwards: a wait that ends too early is followed by another.
+        let timeout = timeout.map_or(EpollTimeout::NONE, |time| {
+            let milliseconds = time.as_nanos().div_ceil(1_000_000);
+            EpollTimeout::try_from(milliseconds).unwrap_or(EpollTimeout::ZERO)
+        });
         let mut events = [EpollEvent::empty()];
         match self.epoll.wait(&mut events, timeout) {
-            Ok(0) => Ok(None),
+            Ok(0) | Err(Errno::EINTR) => Ok(None),
             Ok(_) => Ok(Some((events[0].data(), events[0].events()))),
-            Err(Errno::EINTR) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Reads one message of a client that has something, or sends what waits for it.
-    fn hear<T: Task>(
-        &self,
-        token: u64,
-        session: &Arc<Session>,
-        events: EpollFlags,
-    ) -> Result<Option<T>, ServeError> {
-        // A copy of the process must not touch what it shares with the original, the epoll instance included.
-        session.link().check()?;
-        if session.has_queue() || events.contains(EpollFlags::EPOLLOUT) {
-            // Not read from until it has read what waits for it.
-            if session.flush()? {
-                self.listen_to(token, session)?;
-            }
+    /// Reads one message of a client that has something, or sends what waits for it, or hears that it has rung.
+    fn hear<T: Task>(&self, turn: &mut Turn, (token, events): Event) -> Result<Option<T>, ServeError> {
+        if token == LISTENER {
+            self.accept::<T>(turn)?;
             return Ok(None);
         }
-        match session.step::<T>() {
-            Ok(Step::Task(task)) => Ok(Some(task)),
-            Ok(Step::Handled | Step::Nothing | Step::Unreadable(_)) if !session.has_ended() => Ok(None),
-            Ok(_) => self.remove(token, session, Ok(())),
-            Err(error) => self.remove(token, session, Err(error)),
+        let Some(client) = turn.client(token) else { return Ok(None) };
+        let session = &client.session;
+        // A copy of the process must not touch what it shares with the original, the epoll instance included.
+        session.link().check()?;
+        if let Err(error) = session.hear_bell() {
+            return self.remove(turn, &client, Err(error));
         }
+        if session.has_queue() || events.contains(EpollFlags::EPOLLOUT) {
+            let (is_empty, watched) = session.flush_soon()?;
+            // Not read from until it has read what waits for it, but where the bell that says so comes behind calls.
+            let is_behind_calls = !session.has_ring() && watched == Some(EpollFlags::EPOLLIN);
+            if !is_empty && !is_behind_calls {
+                return Ok(None);
+            }
+        }
+        if session.has_ring() {
+            self.look_at(turn, &client);
+            return Ok(None);
+        }
+        let step = session.step();
+        self.take(turn, &client, step)
     }
 
-    fn accept<T: Task>(&self) -> Result<(), ServeError> {
+    fn look_at(&self, turn: &mut Turn, client: &Client) {
+        turn.look_at(client);
+        self.looks.store(true, Ordering::SeqCst);
+    }
+
+    /// What comes of a message that was read.
+    fn take<T>(
+        &self,
+        turn: &mut Turn,
+        client: &Client,
+        step: Result<Step<T>, RecvError>,
+    ) -> Result<Option<T>, ServeError> {
+        match step {
+            Ok(Step::Task(task)) => return Ok(Some(task)),
+            Ok(Step::Handled | Step::Nothing | Step::Unreadable(_)) if !client.session.has_ended() => {}
+            Ok(_) => return self.remove(turn, client, Ok(())),
+            Err(error) => return self.remove(turn, client, Err(error)),
+        }
+        // What is no call may be about rings.
+        if client.session.has_ring() {
+            self.look_at(turn, client);
+        } else {
+            turn.forget(client.token);
+        }
+        Ok(None)
+    }
+
+    fn accept<T: Task>(&self, turn: &mut Turn) -> Result<(), ServeError> {
         let Some(listener) = self.listener else { return Ok(()) };
         let accepted = listener.try_accept();
-        match accepted.and_then(|link| link.map_or(Ok(()), |link| self.add::<T>(Arc::new(link)))) {
+        match accepted.and_then(|link| link.map_or(Ok(()), |link| self.add::<T>(turn, Arc::new(link)))) {
             Ok(()) => Ok(()),
             Err(_) if listener.is_closed() => {
                 self.stop();
-                self.hang_up_all();
+                turn.sessions().for_each(|session| session.hang_up());
                 Ok(())
             }
             Err(error) if is_out_of_room(&error) => Ok(self.pause_listening(listener)?),
@@ -139,48 +348,28 @@ impl<'l> Clients<'l> {
         }
     }
 
-    fn add<T: Task>(&self, link: Arc<Link>) -> io::Result<()> {
-        let session = Session::without_rings::<T>(link);
-        let mut sessions = lock(&self.sessions);
-        sessions.last += 1;
-        let token = sessions.last;
-        session.flush_by_epoll(Arc::clone(&self.epoll), token);
-        self.epoll.add(&*session, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
-        sessions.by_token.insert(token, session);
+    fn add<T: Task>(&self, turn: &mut Turn, link: Arc<Link>) -> io::Result<()> {
+        let client = Client { token: turn.new_token(), session: Session::new::<T>(link) };
+        client.session.flush_by_epoll(Arc::clone(&self.epoll), client.token)?;
+        turn.add(client);
         Ok(())
     }
 
     /// A client is gone, or was hung up on. Where it is the only one there can be, serving is over.
     fn remove<T>(
         &self,
-        token: u64,
-        session: &Arc<Session>,
+        turn: &mut Turn,
+        client: &Client,
         reason: Result<(), RecvError>,
     ) -> Result<Option<T>, ServeError> {
-        let _ = self.epoll.delete(&**session);
-        session.flush_by_nobody();
-        lock(&self.sessions).by_token.remove(&token);
+        client.session.flush_by_nobody();
+        let _ = self.epoll.delete(&*client.session);
+        turn.remove(client.token);
         if self.listener.is_some() {
             return Ok(None);
         }
         self.stop();
         Ok(reason.map(|()| None)?)
-    }
-
-    /// Waits for calls again. A reply that another thread had to queue meanwhile may have asked for room before
-    /// this took the request back, so the queue is looked at once more.
-    fn listen_to(&self, token: u64, session: &Session) -> io::Result<()> {
-        self.epoll.modify(session.as_fd(), &mut EpollEvent::new(EpollFlags::EPOLLIN, token))?;
-        if session.has_queue() {
-            self.epoll.modify(session.as_fd(), &mut EpollEvent::new(EpollFlags::EPOLLOUT, token))?;
-        }
-        Ok(())
-    }
-
-    fn hang_up_all(&self) {
-        for session in lock(&self.sessions).by_token.values() {
-            session.hang_up();
-        }
     }
 
     fn pause_listening(&self, listener: &Listener) -> io::Result<()> {
@@ -190,17 +379,16 @@ impl<'l> Clients<'l> {
     }
 
     /// Looks at the listener again when its pause is over, and says how long a wait may take.
-    fn resume_listening(&self) -> io::Result<EpollTimeout> {
+    fn resume_listening(&self) -> io::Result<Option<Duration>> {
         let mut paused = lock(&self.paused);
-        let (Some(listener), Some(until)) = (self.listener, *paused) else { return Ok(EpollTimeout::NONE) };
+        let (Some(listener), Some(until)) = (self.listener, *paused) else { return Ok(None) };
         let left = until.saturating_duration_since(Instant::now());
         if !left.is_zero() {
-            // A millisecond more, because the timeout is cut to whole ones.
-            return Ok(EpollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(EpollTimeout::ZERO));
+            return Ok(Some(left));
         }
         *paused = None;
         self.epoll.modify(listener, &mut EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
-        Ok(EpollTimeout::NONE)
+        Ok(None)
     }
 }
 

@@ -6,6 +6,7 @@ mod reply;
 mod serve;
 mod session;
 mod tasks;
+mod turn;
 mod workers;
 
 pub use self::serve::Server;

@@ -1,24 +1,22 @@
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+mod sending;
+
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use nix::poll::PollFlags;
-use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
-
+use self::sending::Watch;
 use super::super::connection::Link;
 use super::super::hello::{Hello, Mismatch, Role};
 use super::super::message::message_of;
 use super::super::task::{Method, Task};
-use super::outbox::{Outbox, Put};
+use super::outbox::Outbox;
 use super::reply::{Decoding, Reply};
 use crate::codec::{self, Arrived, DecodeError, Encoder, Failure, ReplyPath};
-use crate::deadline::Deadline;
-use crate::error::{ProtocolError, RecvError, SendError};
+use crate::error::{ProtocolError, RecvError};
 use crate::frame::Kind;
-use crate::raw_channel::{Broken, Incoming, Message, Outlet, Parts, look_often};
-use crate::sync::{lock, this_thread};
+use crate::raw_channel::{Broken, Incoming, Message};
+use crate::sync::lock;
 use crate::sys::receive::Wait;
 
 /// The serving end of one connection, shared with the reply senders of its calls.
@@ -34,9 +32,8 @@ pub(crate) struct Session {
     has_queue: AtomicBool,
     /// The thread that reads the calls, and sends what had to wait between two of them; 0 for none.
     reader: AtomicU64,
-    /// Else whoever waits on the epoll instance does, which knows the connection by this number; else the thread that
-    /// put it in the outbox.
-    epoll: Mutex<Option<(Arc<Epoll>, u64)>>,
+    /// Else whoever hears of room from an epoll instance does; else the thread that put it in the outbox.
+    watch: Mutex<Option<Watch>>,
     ended: AtomicBool,
 }
 
@@ -55,15 +52,6 @@ pub(super) enum Step<T> {
 impl Session {
     pub(crate) fn new<T: Task>(link: Arc<Link>) -> Arc<Self> {
         let outlet = link.outlet(false);
-        Self::with_outlet::<T>(link, outlet)
-    }
-
-    /// The same for a connection without rings, whose packets all come over the socket.
-    pub(super) fn without_rings<T: Task>(link: Arc<Link>) -> Arc<Self> {
-        Self::with_outlet::<T>(link, Outlet::new(0, false))
-    }
-
-    fn with_outlet<T: Task>(link: Arc<Link>, outlet: Outlet) -> Arc<Self> {
         Arc::new(Self {
             link,
             service: T::SERVICE,
@@ -72,7 +60,7 @@ impl Session {
             outbox: Mutex::new(Outbox::new(outlet)),
             has_queue: AtomicBool::new(false),
             reader: AtomicU64::new(0),
-            epoll: Mutex::default(),
+            watch: Mutex::default(),
             ended: AtomicBool::new(false),
         })
     }
@@ -80,6 +68,11 @@ impl Session {
     #[inline]
     pub(super) fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// Whether calls come through a ring.
+    pub(super) fn has_ring(&self) -> bool {
+        self.link.with_inlet(|_| ()).is_some()
     }
 
     #[inline]
@@ -90,6 +83,24 @@ impl Session {
     /// The next call, without waiting. An error ends the connection, and the client has been told.
     pub(super) fn step<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
         self.take(self.link.receive())
+    }
+
+    /// The next call of those in the ring; that there is none costs no system call.
+    #[inline]
+    pub(super) fn step_at_hand<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
+        self.take(self.link.receive_at_hand())
+    }
+
+    /// Hears what the socket says where calls come through a ring: that there is one, or room for what waits.
+    pub(super) fn hear_bell(self: &Arc<Self>) -> Result<(), RecvError> {
+        let heard = self.link.with_inlet(|inlet| inlet.hear_bell(self.link.socket(), Wait::No));
+        match heard.transpose() {
+            Ok(None | Some(true)) => {}
+            // Nobody reads what waits; what the client sent before is read to its end.
+            Ok(Some(false)) => self.clear_queue(),
+            Err(error) => drop(self.broken::<()>(Broken::from(error))?),
+        }
+        Ok(())
     }
 
     /// The next call, after waiting for it.
@@ -125,8 +136,7 @@ impl Session {
                 let mut outbox = lock(&self.outbox);
                 if self.link.change_ways(outbox.outlet(), message)? {
                     // Late replies to a client that has moved.
-                    outbox.clear();
-                    self.has_queue.store(false, Ordering::SeqCst);
+                    self.clear(&mut outbox);
                 }
                 Ok(Step::Handled)
             }
@@ -256,135 +266,6 @@ impl Session {
     /// No more calls are read; reply senders that still live can answer.
     pub(crate) fn stop_reading(&self) {
         self.link.stop_reading();
-    }
-
-    /// Sends a message, or leaves it to the flusher; a thread that has none waits until it is sent.
-    #[inline]
-    pub(super) fn put(
-        &self,
-        kind: Kind,
-        id: u64,
-        message: &mut Encoder<'_>,
-        descriptors: Vec<Arc<OwnedFd>>,
-    ) -> Result<(), SendError> {
-        self.link.check().map_err(|source| SendError::Io { value: (), source })?;
-        let most = self.link.limits().queued_reply_bytes;
-        let mut outbox = lock(&self.outbox);
-        match outbox.put(self.link.socket(), (kind, id), message, descriptors, most) {
-            Ok(Put::Sent) => Ok(()),
-            Ok(Put::Queued) => {
-                self.has_queue.store(true, Ordering::SeqCst);
-                drop(outbox);
-                self.see_to_queue();
-                Ok(())
-            }
-            Err(error) => {
-                if outbox.is_closed() {
-                    self.link.hang_up();
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Sends a message if there is room for all of it now.
-    pub(super) fn try_put(
-        &self,
-        kind: Kind,
-        id: u64,
-        body: Parts<'_>,
-        descriptors: &[Arc<OwnedFd>],
-    ) -> Result<(), SendError> {
-        self.link.check().map_err(|source| SendError::Io { value: (), source })?;
-        lock(&self.outbox).try_put(self.link.socket(), (kind, id), body, descriptors)
-    }
-
-    /// Sees to it that what waits is sent. The message is on its way, so that its failure is the connection's.
-    fn see_to_queue(&self) {
-        if self.reader.load(Ordering::Relaxed) == this_thread() {
-            return;
-        }
-        if let Some((epoll, token)) = &*lock(&self.epoll) {
-            let mut event = EpollEvent::new(EpollFlags::EPOLLOUT, *token);
-            let _ = epoll.modify(self.link.socket().as_fd(), &mut event);
-            return;
-        }
-        if self.flush_waiting().is_err() {
-            self.hang_up();
-        }
-    }
-
-    /// Sends what waits, and waits for room itself.
-    pub(super) fn flush_waiting(&self) -> io::Result<()> {
-        while !self.flush()? {
-            if look_often(|| lock(&self.outbox).look_for_room())? {
-                continue;
-            }
-            let wants_room = lock(&self.outbox).want_room();
-            match wants_room? {
-                Some(false) => {}
-                Some(true) => {
-                    if !self.link.wait_for_bell()? {
-                        self.drop_queue();
-                    }
-                }
-                None => {
-                    self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes nothing more, and drops what waits.
-    fn drop_queue(&self) {
-        let mut outbox = lock(&self.outbox);
-        outbox.close();
-        self.has_queue.store(false, Ordering::SeqCst);
-    }
-
-    /// Sends what waits, for as long as there is room: true where nothing waits any more.
-    pub(super) fn flush(&self) -> io::Result<bool> {
-        while self.has_queue() {
-            let mut outbox = lock(&self.outbox);
-            let flushed = outbox.flush(self.link.socket());
-            self.has_queue.store(!outbox.is_empty(), Ordering::SeqCst);
-            match flushed {
-                Ok(None) => return Ok(outbox.is_empty()),
-                Ok(Some(undeliverable)) => {
-                    drop(outbox);
-                    self.fail(undeliverable.id, &Failure::Refused(undeliverable.limit));
-                }
-                Err(_) => {
-                    outbox.close();
-                    self.has_queue.store(false, Ordering::SeqCst);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    #[inline]
-    pub(super) fn has_queue(&self) -> bool {
-        self.has_queue.load(Ordering::SeqCst)
-    }
-
-    /// From now on this thread sends what has to wait, between two calls.
-    pub(super) fn flush_by_this_thread(&self) {
-        let this = this_thread();
-        if self.reader.load(Ordering::Relaxed) != this {
-            self.reader.store(this, Ordering::Relaxed);
-        }
-    }
-
-    /// From now on whoever has to wait does so itself.
-    pub(super) fn flush_by_nobody(&self) {
-        self.reader.store(0, Ordering::Relaxed);
-        *lock(&self.epoll) = None;
-    }
-
-    pub(super) fn flush_by_epoll(&self, epoll: Arc<Epoll>, token: u64) {
-        *lock(&self.epoll) = Some((epoll, token));
     }
 }
 

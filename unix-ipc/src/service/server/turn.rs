@@ -1,0 +1,199 @@
+//! What the thread that reads has to look at: the clients that are there, and the rings of those that are busy.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::session::Session;
+use crate::raw_channel::{Inlet, Spin};
+
+/// So many messages come out of the rings at most, and for so long, before the sockets are looked at as well.
+const MESSAGES: usize = 64;
+const PERIOD: Duration = Duration::from_micros(50);
+
+/// A client by the number that epoll knows it by.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) token: u64,
+    pub(super) session: Arc<Session>,
+}
+
+/// What one thread at a time has: the turn to read.
+///
+/// A client that sends through a ring either is one of the busy ones, whose rings are looked at, or has been told to ring,
+/// or waits for room and is not read from before epoll says that there is some.
+#[derive(Debug)]
+pub(super) struct Turn {
+    sessions: HashMap<u64, Arc<Session>>,
+    last: u64,
+    busy: VecDeque<Busy>,
+    spin: Spin,
+    /// When the last ring was told that nobody looks at it.
+    slept: Option<Instant>,
+    /// Whether some of the busy clients have been told to ring, although they are looked at.
+    ring: bool,
+    /// How many messages may come out of the rings before the sockets are looked at, and when they last were.
+    left: usize,
+    looked: Instant,
+}
+
+#[derive(Debug)]
+struct Busy {
+    client: Client,
+    /// Whether it has sent something since the sockets were last looked at.
+    has_sent: bool,
+}
+
+impl Turn {
+    pub(super) fn new(spin: Duration) -> Self {
+        Self {
+            sessions: HashMap::new(),
+            last: 0,
+            busy: VecDeque::new(),
+            // A socket that has something waits for as long.
+            spin: Spin::new(spin.min(PERIOD)),
+            slept: None,
+            ring: false,
+            left: 0,
+            looked: Instant::now(),
+        }
+    }
+
+    pub(super) fn new_token(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    pub(super) fn add(&mut self, client: Client) {
+        self.sessions.insert(client.token, client.session);
+    }
+
+    pub(super) fn client(&self, token: u64) -> Option<Client> {
+        self.sessions.get(&token).map(|session| Client { token, session: Arc::clone(session) })
+    }
+
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.sessions.values()
+    }
+
+    pub(super) fn remove(&mut self, token: u64) {
+        self.sessions.remove(&token);
+        self.busy.retain(|busy| busy.client.token != token);
+    }
+
+    /// An error in a copy of the process, which must not touch rings.
+    pub(super) fn check(&self) -> io::Result<()> {
+        self.busy.front().map_or(Ok(()), |busy| busy.client.session.link().check())
+    }
+
+    pub(super) fn has_busy(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
+    pub(super) fn count_busy(&self) -> usize {
+        self.busy.len()
+    }
+
+    /// Looks at a client's ring from now on.
+    pub(super) fn look_at(&mut self, client: &Client) {
+        if let Some(busy) = self.busy.iter_mut().find(|busy| busy.client.token == client.token) {
+            busy.has_sent = true;
+            return;
+        }
+        if self.busy.is_empty() {
+            self.begin(false);
+        }
+        self.spin.end_sleep(self.slept.take());
+        client.session.link().with_inlet(Inlet::wake_up);
+        self.busy.push_back(Busy { client: client.clone(), has_sent: true });
+    }
+
+    /// The busy client that is to be looked at next; it goes to the end of the list.
+    pub(super) fn next_busy(&mut self) -> Option<Client> {
+        self.busy.rotate_left(1.min(self.busy.len()));
+        self.busy.back().map(|busy| busy.client.clone())
+    }
+
+    /// The client that was looked at last has sent something.
+    pub(super) fn count_message(&mut self, token: u64) {
+        self.left = self.left.saturating_sub(1);
+        if let Some(busy) = self.busy.back_mut().filter(|busy| busy.client.token == token) {
+            busy.has_sent = true;
+        }
+    }
+
+    /// A client does not send through a ring any more.
+    pub(super) fn forget(&mut self, token: u64) {
+        self.busy.retain(|busy| busy.client.token != token);
+    }
+
+    /// Whether it is the sockets' turn.
+    pub(super) fn is_over(&self) -> bool {
+        self.left == 0 || self.looked.elapsed() > PERIOD
+    }
+
+    /// The sockets were looked at. While something comes there, each client has one message.
+    pub(super) fn begin(&mut self, found: bool) {
+        self.left = if found { self.busy.len() } else { MESSAGES };
+        self.looked = Instant::now();
+    }
+
+    /// Has those clients ring that have not sent anything since the sockets were last looked at.
+    pub(super) fn retire_idle(&mut self) {
+        self.busy.retain_mut(|busy| std::mem::take(&mut busy.has_sent) || !busy.fall_asleep());
+    }
+
+    /// Has all busy clients ring, while they are looked at: false where one has sent something already.
+    pub(super) fn ask_to_ring(&mut self) -> bool {
+        self.ring = true;
+        self.busy.iter().filter(|busy| !busy.fall_asleep()).count() == 0
+    }
+
+    /// Those clients that are looked at need not ring.
+    pub(super) fn wake_up(&mut self) {
+        if std::mem::take(&mut self.ring) {
+            for busy in &self.busy {
+                busy.client.session.link().with_inlet(Inlet::wake_up);
+            }
+        }
+    }
+
+    /// Looks at the rings for as long as that may pay off: whether there is something.
+    pub(super) fn spin(&mut self) -> bool {
+        let busy = &self.busy;
+        let has_something = || busy.iter().any(Busy::has_something);
+        self.spin.wait(has_something, || are_elsewhere(busy))
+    }
+
+    /// Looks at no ring any more, and has each client ring, but those that have sent something: whether there are none.
+    pub(super) fn fall_asleep(&mut self) -> bool {
+        let start = self.spin.begin_sleep(|| are_elsewhere(&self.busy));
+        self.busy.retain(|busy| !busy.fall_asleep());
+        self.slept = start;
+        self.busy.is_empty()
+    }
+}
+
+impl Busy {
+    #[inline]
+    fn has_something(&self) -> bool {
+        let session = &self.client.session;
+        !session.has_queue() && session.link().with_inlet(|inlet| inlet.has_something()).unwrap_or(false)
+    }
+
+    /// Has the client ring, where it has sent nothing that may be read now: whether that is so.
+    ///
+    /// One that waits for room is not read from, and epoll says when there is room.
+    fn fall_asleep(&self) -> bool {
+        self.client.session.link().fall_asleep() || self.client.session.has_queue()
+    }
+}
+
+/// Whether all these clients are known to run on other cores: one on this core cannot do anything while this thread looks.
+fn are_elsewhere(busy: &VecDeque<Busy>) -> bool {
+    busy.iter().all(|busy| {
+        let is_elsewhere = busy.client.session.link().with_inlet(|inlet| inlet.is_elsewhere());
+        is_elsewhere.unwrap_or(false)
+    })
+}
