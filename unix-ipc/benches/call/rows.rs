@@ -204,47 +204,68 @@ fn workers() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Threads on one client and workers, against one thread and one worker over sockets.
+/// Threads on one client and workers, against one thread and one worker over sockets; and how even the threads' shares are.
 fn threads() -> Result<(), Box<dyn Error>> {
     let placement = Placement::Free;
     placement.take_place();
     let mut sockets = Limits::default();
     sockets.ring_bytes = 0;
     let (one, many) = (spawn_with(placement, 1, sockets)?, spawn_with(placement, 4, Limits::default())?);
-    let mut least = f64::MAX;
+    let (mut least_share, mut longest) = (f64::MAX, Duration::ZERO);
     compare(
         "8 threads, 4 workers / 1 and 1",
         placement,
         21,
         || adds(&one, 4000),
         || {
-            let start = Instant::now();
-            let mut times = Vec::new();
-            thread::scope(|scope| -> Result<(), io::Error> {
-                let callers: Vec<_> = (0..8)
-                    .map(|_| {
-                        let client = many.clone();
-                        scope.spawn(move || {
-                            let start = Instant::now();
-                            (0..500).try_for_each(|_| client.add(black_box(1), 2).map(drop))?;
-                            Ok::<_, io::Error>(start.elapsed())
-                        })
-                    })
-                    .collect();
-                for caller in callers {
-                    times.push(caller.join().map_err(|_| io::Error::other("a caller panicked"))??);
-                }
-                Ok(())
-            })?;
-            let (first, last) = (times.iter().min(), times.iter().max());
-            if let (Some(first), Some(last)) = (first, last) {
-                least = least.min(first.as_secs_f64() / last.as_secs_f64());
+            let callers = call_from_threads(&many, 8, Duration::from_millis(200))?;
+            let total: u32 = callers.iter().map(|caller| caller.calls).sum();
+            for caller in &callers {
+                least_share = least_share.min(f64::from(caller.calls) * 8.0 / f64::from(total));
+                longest = longest.max(caller.longest);
             }
-            Ok(each(start.elapsed(), 4000))
+            Ok(Duration::from_millis(200) / total.max(1))
         },
     )?;
-    println!("{:<34} {:<11} {:>14} {least:>14.2}", "  fastest thread / slowest", placement, "");
+    println!("{:<34} {placement:<11} {:>14} {least_share:>14.2}", "  least share of a thread, of 1", "");
+    println!("{:<34} {placement:<11} {:>14} {longest:>14.1?}", "  longest call", "");
     Ok(())
+}
+
+/// What one of several threads came to.
+struct Caller {
+    calls: u32,
+    longest: Duration,
+}
+
+/// Threads that call for so long, each as often as it can.
+fn call_from_threads(
+    client: &BenchClient,
+    threads: usize,
+    time: Duration,
+) -> Result<Vec<Caller>, Box<dyn Error>> {
+    let call_on = |client: BenchClient, start: Instant| -> Result<Caller, io::Error> {
+        let (mut calls, mut longest, mut last) = (0, Duration::ZERO, Duration::ZERO);
+        while last < time {
+            client.add(black_box(1), 2)?;
+            let now = start.elapsed();
+            (calls, longest, last) = (calls + 1, longest.max(now.saturating_sub(last)), now);
+        }
+        Ok(Caller { calls, longest })
+    };
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..threads)
+            .map(|_| {
+                let client = client.clone();
+                scope.spawn(move || call_on(client, start))
+            })
+            .collect();
+        let joined = callers
+            .into_iter()
+            .map(|caller| caller.join().map_err(|_| "a caller panicked")?.map_err(Into::into));
+        joined.collect()
+    })
 }
 
 fn stream() -> Result<(), Box<dyn Error>> {
