@@ -164,6 +164,12 @@ impl Outgoing {
         way.send(&Packet { header: &header.encode(), place, piece, named }, descriptors)
     }
 
+    /// How many bytes have not been sent.
+    #[cfg(feature = "macros")]
+    pub(crate) fn left(&self, body: Parts<'_>) -> usize {
+        body.len().saturating_sub(self.sent)
+    }
+
     /// How long the next packet is where none is longer than so much, and how many descriptors ride on it.
     #[cfg(feature = "macros")]
     pub(super) fn next_packet(&self, longest: usize, body: Parts<'_>, descriptors: usize) -> (usize, usize) {

@@ -165,6 +165,11 @@ impl Outbox {
         self.outlet.want_room(&front.progress, front.message.bytes(), front.descriptors.len())
     }
 
+    /// How much waits, which is less each time that something was sent.
+    pub(super) fn progress(&self) -> (usize, usize) {
+        (self.queue.len(), self.queue.front().map_or(0, |front| front.progress.left(front.message.bytes())))
+    }
+
     fn pop(&mut self) {
         if let Some(sent) = self.queue.pop_front() {
             self.bytes -= sent.message.bytes().len();

@@ -122,19 +122,22 @@ impl Session {
 
     /// Sends what waits, and waits for room itself.
     pub(in super::super) fn flush_waiting(&self) -> io::Result<()> {
+        let mut before = None;
         while !self.flush()? {
-            if look_often(|| lock(&self.outbox).look_for_room())? {
+            // A ring with room is of no use while the socket has none for a reply's descriptors.
+            let progress = lock(&self.outbox).progress();
+            let is_stuck = before.replace(progress) == Some(progress);
+            if !is_stuck && look_often(|| lock(&self.outbox).look_for_room())? {
                 continue;
             }
             let wants_room = lock(&self.outbox).want_room();
             match wants_room? {
-                Some(false) => {}
                 Some(true) => {
                     if !self.link.wait_for_bell()? {
                         self.give_up_queue();
                     }
                 }
-                None => {
+                Some(false) | None => {
                     self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
                 }
             }
@@ -181,8 +184,10 @@ impl Session {
                     self.fail(undeliverable.id, &Failure::Refused(undeliverable.limit));
                 }
                 Err(_) => {
+                    // Who waits for a reply that cannot be sent is not to wait for ever.
                     outbox.close();
                     self.has_queue.store(false, Ordering::SeqCst);
+                    self.link.hang_up();
                 }
             }
         }
