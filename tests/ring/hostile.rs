@@ -135,7 +135,7 @@ fn bytes_that_change_while_they_are_read_are_at_worst_an_error() {
         let _ = hasty.storm(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15), 200);
         let mut state = seed;
         for _ in 0..2000 {
-            let bytes = vec![1; (random(&mut state) % 30_000) as usize];
+            let bytes = vec![1; (random(&mut state) % 120_000) as usize];
             let failed =
                 hasty.echo(&bytes).is_err() || hasty.add(1, 2).is_err() || hasty.give("text").is_err();
             if failed {

@@ -128,6 +128,19 @@ impl Header {
         [kind, form, d0, d1, l0, l1, l2, l3, i0, i1, i2, i3, i4, i5, i6, i7]
     }
 
+    /// The header, whatever is behind it.
+    #[inline]
+    pub(crate) fn decode_alone(header: &[u8; HEADER_BYTES]) -> Result<Self, ProtocolError> {
+        let &[kind, form, d0, d1, l0, l1, l2, l3, i0, i1, i2, i3, i4, i5, i6, i7] = header;
+        Ok(Self {
+            kind: Kind::try_from(kind)?,
+            form: Form::try_from(form)?,
+            descriptors: u16::from_le_bytes([d0, d1]),
+            length: u32::from_le_bytes([l0, l1, l2, l3]),
+            id: u64::from_le_bytes([i0, i1, i2, i3, i4, i5, i6, i7]),
+        })
+    }
+
     /// The header and the bytes behind it, which are as many as it says.
     #[inline]
     pub(crate) fn decode(packet: &[u8]) -> Result<(Self, &[u8]), ProtocolError> {
@@ -137,14 +150,7 @@ impl Header {
         let Some((header, body)) = packet.split_first_chunk::<HEADER_BYTES>() else {
             return Err(ProtocolError::ShortHeader { actual: packet.len(), expected: HEADER_BYTES });
         };
-        let &[kind, form, d0, d1, l0, l1, l2, l3, i0, i1, i2, i3, i4, i5, i6, i7] = header;
-        let header = Self {
-            kind: Kind::try_from(kind)?,
-            form: Form::try_from(form)?,
-            descriptors: u16::from_le_bytes([d0, d1]),
-            length: u32::from_le_bytes([l0, l1, l2, l3]),
-            id: u64::from_le_bytes([i0, i1, i2, i3, i4, i5, i6, i7]),
-        };
+        let header = Self::decode_alone(header)?;
         if usize::try_from(header.length) != Ok(body.len()) {
             return Err(ProtocolError::Length { declared: header.length.into(), actual: body.len() as u64 });
         }
@@ -177,18 +183,24 @@ impl Fragment {
         body.first_chunk().copied().map(u64::from_le_bytes)
     }
 
+    /// The place, whatever is behind it.
+    #[inline]
+    pub(crate) fn decode_alone(place: &[u8; FRAGMENT_BYTES]) -> Self {
+        let &[s0, s1, s2, s3, s4, s5, s6, s7, o0, o1, o2, o3, t0, t1, t2, t3] = place;
+        Self {
+            stream: u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]),
+            offset: u32::from_le_bytes([o0, o1, o2, o3]),
+            total: u32::from_le_bytes([t0, t1, t2, t3]),
+        }
+    }
+
     /// The fragment's place and its bytes: at least one, and none behind the end of the message.
     #[inline]
     pub(crate) fn decode(body: &[u8]) -> Result<(Self, &[u8]), ProtocolError> {
         let Some((place, piece)) = body.split_first_chunk::<FRAGMENT_BYTES>() else {
             return Err(ProtocolError::ShortHeader { actual: body.len(), expected: FRAGMENT_BYTES });
         };
-        let &[s0, s1, s2, s3, s4, s5, s6, s7, o0, o1, o2, o3, t0, t1, t2, t3] = place;
-        let fragment = Self {
-            stream: u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]),
-            offset: u32::from_le_bytes([o0, o1, o2, o3]),
-            total: u32::from_le_bytes([t0, t1, t2, t3]),
-        };
+        let fragment = Self::decode_alone(place);
         let end = u64::from(fragment.offset).saturating_add(piece.len() as u64);
         if piece.is_empty() || end > u64::from(fragment.total) {
             return Err(ProtocolError::Length { declared: fragment.total.into(), actual: end });

@@ -10,6 +10,8 @@ use super::long_body::LongBody;
 use super::{Body, Message};
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::{self, Form, Fragment, Header, Kind};
+#[cfg(feature = "macros")]
+use crate::frame::{FRAGMENT_BYTES, HEADER_BYTES, PACKET_BYTES};
 use crate::limits::Limits;
 use crate::socket::Socket;
 use crate::sys::receive::{Credentials, Received, Wait};
@@ -187,6 +189,12 @@ impl Inbox {
 
     #[inline]
     fn receive_packet(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
+        #[cfg(feature = "macros")]
+        if !self.unfinished.is_empty()
+            && let Some(taken) = self.take_piece(socket)
+        {
+            return taken;
+        }
         let mut packet = PacketBuffer::take();
         let received = match self.next_packet(&mut packet, socket, wait)? {
             Found::Packet(received) => received,
@@ -198,6 +206,33 @@ impl Inbox {
             Found::End => return Ok(Incoming::End),
         };
         self.accept(packet, received)
+    }
+
+    /// Takes the next piece of a long message out of the ring, straight to where it belongs. `None`, and nothing done, where
+    /// what comes next is anything else.
+    #[cfg(feature = "macros")]
+    fn take_piece(&mut self, socket: &Socket) -> Option<Result<Incoming, Broken>> {
+        let inlet = self.inlet.as_mut()?;
+        let start = inlet.peek()?;
+        let (header, place) = start.split_first_chunk()?;
+        let (header, place) =
+            (Header::decode_alone(header).ok()?, Fragment::decode_alone(place.first_chunk()?));
+        let piece = (header.length as usize).checked_sub(FRAGMENT_BYTES)?;
+        if piece == 0 || piece > PACKET_BYTES - HEADER_BYTES - FRAGMENT_BYTES {
+            return None;
+        }
+        let index = self.unfinished.iter().position(|unfinished| unfinished.continues(&header, place))?;
+        let unfinished = self.unfinished.get_mut(index)?;
+        let room = unfinished.body.room_for(piece)?;
+        if let Err(lie) = inlet.take_peeked(HEADER_BYTES + FRAGMENT_BYTES + piece, room, socket) {
+            return Some(Err(lie.into()));
+        }
+        unfinished.body.count(piece);
+        if !unfinished.body.is_whole() {
+            return Some(Ok(Incoming::Piece));
+        }
+        let body = self.unfinished.remove(index).body;
+        Some(self.whole(&header, body.into(), Vec::new()))
     }
 
     #[inline]
@@ -376,6 +411,16 @@ impl Unfinished {
             _ => body.push(piece),
         }
         Ok(())
+    }
+
+    /// Whether a packet with nothing beside it is the next piece of this message, and may be kept.
+    #[cfg(feature = "macros")]
+    fn continues(&self, header: &Header, place: Fragment) -> bool {
+        let is_same = (header.kind, header.id, place.stream, place.total as usize)
+            == (self.kind, self.id, self.stream, self.body.total());
+        is_same
+            && (header.form, header.descriptors, self.refused) == (Form::Fragment, 0, false)
+            && place.offset as usize == self.body.received()
     }
 
     fn sender_is_gone(&self) -> bool {

@@ -12,7 +12,7 @@ use super::spin::Spin;
 use crate::error::{ProtocolError, RecvError};
 use crate::frame::{Form, Header, Kind};
 use crate::limits::KERNEL_DESCRIPTORS;
-use crate::ring::RingReceiver;
+use crate::ring::{PEEKED, RingReceiver};
 use crate::socket::Socket;
 use crate::sys::core;
 use crate::sys::pages::Pages;
@@ -112,6 +112,29 @@ impl Inlet {
             None if heard => Ok(Found::Bell),
             None => Ok(Found::Nothing),
         }
+    }
+
+    /// The beginning of the next packet in the ring, which stays there: `None` where there is none.
+    pub(super) fn peek(&self) -> Option<[u8; PEEKED]> {
+        self.ring.peek()
+    }
+
+    /// Takes the packet of this length that was peeked at, and has no descriptors: what is behind its beginning is
+    /// appended.
+    pub(super) fn take_peeked(
+        &mut self,
+        packet: usize,
+        into: &mut Vec<u8>,
+        socket: &Socket,
+    ) -> Result<(), ProtocolError> {
+        if self.asleep {
+            self.wake_up();
+        }
+        self.ring.take_peeked(packet, into)?;
+        if self.ring.tell() {
+            ring_bell_if_there(socket);
+        }
+        Ok(())
     }
 
     /// Takes the next packet out of the ring, with its descriptors.

@@ -46,7 +46,7 @@ impl LongBody {
 
     /// Counts a piece that is passed over.
     pub(super) fn skip(&mut self, piece: &[u8]) {
-        self.received = self.received.saturating_add(piece.len());
+        self.count(piece.len());
     }
 
     /// Adds the first piece, behind which a block begins: its last eight bytes are the block's length.
@@ -69,6 +69,20 @@ impl LongBody {
         self.reserve(of_block.len());
         self.bytes.extend_from_slice(of_block);
         self.behind.extend_from_slice(behind);
+    }
+
+    /// Room for the next piece, for one that writes it there itself: `None` where it does not belong in one place.
+    pub(super) fn room_for(&mut self, piece: usize) -> Option<&mut Vec<u8>> {
+        if piece > self.block.saturating_sub(self.bytes.len()) {
+            return None;
+        }
+        self.reserve(piece);
+        Some(&mut self.bytes)
+    }
+
+    /// So many bytes were written to the room.
+    pub(super) fn count(&mut self, piece: usize) {
+        self.received = self.received.saturating_add(piece);
     }
 
     /// Makes room for a piece, and for some times what is there by then, as far as it goes: memory moves seldom.

@@ -15,6 +15,8 @@ pub(crate) trait Memory {
     fn fence(&self);
     fn write(&self, at: usize, bytes: &[u8]);
     fn read(&self, at: usize, into: &mut [u8]);
+    /// Reads so many bytes to the end of a vector.
+    fn append(&self, at: usize, len: usize, into: &mut Vec<u8>);
 }
 
 impl Memory for Arc<Pages> {
@@ -46,5 +48,9 @@ impl Memory for Arc<Pages> {
     #[inline]
     fn read(&self, at: usize, into: &mut [u8]) {
         Pages::read(self, at, into);
+    }
+
+    fn append(&self, at: usize, len: usize, into: &mut Vec<u8>) {
+        Pages::append(self, at, len, into);
     }
 }

@@ -21,7 +21,7 @@ mod sender;
 mod tests;
 
 pub(crate) use self::memory::Memory;
-pub(crate) use self::receiver::RingReceiver;
+pub(crate) use self::receiver::{PEEKED, RingReceiver};
 pub(crate) use self::sender::{NoRoom, RingSender};
 
 /// Records begin at multiples of this: what one core hands another at once.

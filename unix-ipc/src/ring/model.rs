@@ -55,6 +55,12 @@ impl Memory for Words {
         }
     }
 
+    fn append(&self, at: usize, len: usize, into: &mut Vec<u8>) {
+        let mut bytes = vec![0; len];
+        self.read(at, &mut bytes);
+        into.extend(bytes);
+    }
+
     fn read(&self, at: usize, into: &mut [u8]) {
         for (index, word) in into.chunks_exact_mut(8).enumerate() {
             word.copy_from_slice(&self.word(at + 8 * index).load(Ordering::Relaxed).to_le_bytes());

@@ -1,6 +1,9 @@
 use super::sender::HEADER;
 use super::{LINE, Layout, Lie, Memory, place, record_bytes};
 
+/// How much of a packet can be looked at before it is taken: two headers.
+pub(crate) const PEEKED: usize = 2 * HEADER;
+
 /// The end that receives.
 #[derive(Debug)]
 pub(crate) struct RingReceiver<M> {
@@ -47,6 +50,36 @@ impl<M: Memory> RingReceiver<M> {
         self.copy(self.read.wrapping_add(word.len() as u64), rest);
         self.read = self.read.wrapping_add(record_bytes(packet));
         Ok(packet)
+    }
+
+    /// Copies the beginning of the next packet out, which stays where it is: `None` where there is none. It stands in one line.
+    pub(crate) fn peek(&self) -> Option<[u8; PEEKED]> {
+        let first = self.first_word();
+        if first == 0 {
+            return None;
+        }
+        let mut start = [0; PEEKED];
+        let (word, rest) = start.split_first_chunk_mut()?;
+        *word = first.to_le_bytes();
+        self.memory.read(self.layout.at(self.read).wrapping_add(word.len()), rest);
+        Some(start)
+    }
+
+    /// Takes the packet of this length that was peeked at, and appends what is behind what [`peek`](Self::peek) gave. Whatever
+    /// the sender has written since, it is so long.
+    pub(crate) fn take_peeked(&mut self, packet: usize, into: &mut Vec<u8>) -> Result<(), Lie> {
+        if packet > self.layout.longest() {
+            return Err(Lie("a packet longer than the ring"));
+        }
+        let start = self.read.wrapping_add(PEEKED as u64);
+        let len = packet.saturating_sub(PEEKED);
+        let before = len.min(self.layout.until_end(start));
+        self.memory.append(self.layout.at(start), before, into);
+        if before < len {
+            self.memory.append(self.layout.at(0), len.saturating_sub(before), into);
+        }
+        self.read = self.read.wrapping_add(record_bytes(packet));
+        Ok(())
     }
 
     /// Tells the sender how much was read, if that is worth it: says whether the sender waits for it and is to be rung for.

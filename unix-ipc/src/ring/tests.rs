@@ -66,6 +66,28 @@ fn packets_come_out_as_they_went_in_over_many_laps() {
 }
 
 #[test]
+fn packets_that_were_peeked_at_are_appended_over_many_laps() {
+    let ((mut sender, _), (_, mut receiver)) = two_processes(4096);
+    let mut appended = Vec::new();
+    for id in 0..5000_u64 {
+        let mut state = id + 1;
+        // As long as what is peeked at, or longer.
+        let bytes = body(16 + (random(&mut state) % 900) as usize, id);
+        assert_eq!(receiver.peek(), None);
+        sender.send(&header(bytes.len(), id), &[&bytes]).unwrap();
+        let start = receiver.peek().unwrap();
+        assert_eq!(receiver.peek(), Some(start), "it stays where it is");
+        assert_eq!(start[..], [&header(bytes.len(), id), &bytes[..16]].concat());
+        appended.truncate(3);
+        let kept = appended.clone();
+        receiver.take_peeked(16 + bytes.len(), &mut appended).unwrap();
+        assert_eq!(appended, [&*kept, &bytes[16..]].concat());
+        receiver.tell();
+    }
+    assert!(receiver.take_peeked(4096, &mut appended).is_err(), "longer than any packet");
+}
+
+#[test]
 fn bytes_that_look_like_a_header_are_none() {
     // A body whose every word could be a packet's first: it is overwritten or cleared before anybody looks for one there.
     let ((mut sender, _), (_, mut receiver)) = two_processes(LEAST_BYTES);

@@ -90,6 +90,18 @@ impl Pages {
         unsafe { copy(place, into.as_mut_ptr(), into.len()) };
     }
 
+    /// Copies so many bytes from an offset to the end of a vector.
+    pub(crate) fn append(&self, at: usize, len: usize, into: &mut Vec<u8>) {
+        let place = self.range(at, len);
+        into.reserve(len);
+        let end = into.len();
+        let room = into.spare_capacity_mut().as_mut_ptr();
+        // SAFETY: the memory is as long as said, the vector has room for as many bytes, and neither overlaps the other.
+        unsafe { copy(place, room.cast(), len) };
+        // SAFETY: these have just been written.
+        unsafe { into.set_len(end + len) };
+    }
+
     #[inline]
     fn write_words(&self, at: usize, bytes: &[u8]) {
         let (whole, rest) = bytes.as_chunks::<WORD>();
@@ -220,6 +232,9 @@ mod tests {
                 let mut read = vec![0; len];
                 other.read(at, &mut read);
                 assert_eq!(read, bytes, "{len} bytes at {at}");
+                let mut appended = b"before".to_vec();
+                other.append(at, len, &mut appended);
+                assert_eq!(appended, [b"before", &*bytes].concat(), "{len} bytes at {at}");
             }
         }
     }
