@@ -23,6 +23,15 @@ pub(super) fn room_for_long() -> Vec<u8> {
 /// The bytes of the longest packet. Their number is known, so that moving the room moves one pointer.
 type Packet = [u8; PACKET_BYTES];
 
+/// Room that is free again; what is too small or too large is not kept.
+pub(super) fn keep_room(mut bytes: Vec<u8>) {
+    if (PACKET_BYTES..=MOST_SPARE_BYTES).contains(&bytes.capacity()) {
+        bytes.clear();
+        // The thread's own is gone while the thread ends.
+        let _ = LONG_SPARE.try_with(|spare| spare.set(bytes));
+    }
+}
+
 /// Room for the longest packet, which goes back to the thread that drops it.
 pub(super) struct PacketBuffer(Option<Box<Packet>>);
 
@@ -169,12 +178,8 @@ impl Body {
 impl Drop for Body {
     #[inline]
     fn drop(&mut self) {
-        if let Place::Own(bytes) = &mut self.0
-            && (PACKET_BYTES..=MOST_SPARE_BYTES).contains(&bytes.capacity())
-        {
-            let mut bytes = mem::take(bytes);
-            bytes.clear();
-            let _ = LONG_SPARE.try_with(|spare| spare.set(bytes));
+        if let Place::Own(bytes) = &mut self.0 {
+            keep_room(mem::take(bytes));
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::mem;
+
 use super::Body;
 use super::body::{self, InParts};
 use crate::error::ProtocolError;
@@ -56,6 +58,8 @@ impl LongBody {
         let block = block.and_then(|length| usize::try_from(length).ok()).filter(|block| *block <= left);
         let Some(block) = block.filter(|_| self.received == 0) else { return Err(ProtocolError::Block) };
         self.skip(head);
+        // The block goes to the program, and the room stays here.
+        body::keep_room(mem::take(&mut self.bytes));
         self.head = Some(head.to_vec());
         self.block = block;
         Ok(())
@@ -72,6 +76,7 @@ impl LongBody {
     }
 
     /// Room for the next piece, for one that writes it there itself: `None` where it does not belong in one place.
+    #[cfg(feature = "macros")]
     pub(super) fn room_for(&mut self, piece: usize) -> Option<&mut Vec<u8>> {
         if piece > self.block.saturating_sub(self.bytes.len()) {
             return None;
