@@ -217,7 +217,7 @@ impl Core {
         descriptors: &[D],
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
-        let mut turn = None;
+        let (mut turn, mut before) = (None, None);
         loop {
             if turn.is_none() && message.is_long(body) {
                 turn = Some(self.long.take(deadline).ok_or(SendFailure::TimedOut)?);
@@ -228,7 +228,9 @@ impl Core {
                 Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::More) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait_for_room(&message, body, descriptors.len(), deadline)?;
+                    let left = message.left(body);
+                    let is_stuck = before.replace(left) == Some(left);
+                    self.wait_for_room(&message, body, descriptors.len(), is_stuck, deadline)?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -236,16 +238,18 @@ impl Core {
     }
 
     /// Waits for room, and reads meanwhile what comes if nobody else does: the server may wait for the
-    /// same.
+    /// same. One that is stuck has found room before, and sent nothing: what has none may be the socket, through which
+    /// descriptors go.
     fn wait_for_room(
         &self,
         message: &Outgoing,
         body: Parts<'_>,
         descriptors: usize,
+        is_stuck: bool,
         deadline: Deadline,
     ) -> Result<(), SendFailure> {
         loop {
-            if look_often(|| self.state().outlet.look_for_room(message, body))? {
+            if !is_stuck && look_often(|| self.state().outlet.look_for_room(message, body))? {
                 return Ok(());
             }
             let (reads, wants_room) = {
@@ -253,8 +257,8 @@ impl Core {
                 (state.reads, state.outlet.want_room(message, body, descriptors))
             };
             let through_ring = match wants_room? {
-                Some(false) => return Ok(()),
-                wants_room => wants_room.is_some(),
+                Some(false) if !is_stuck => return Ok(()),
+                wants_room => wants_room == Some(true),
             };
             if deadline.has_passed() {
                 return Err(SendFailure::TimedOut);
