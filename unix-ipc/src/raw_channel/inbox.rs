@@ -7,6 +7,7 @@ use super::body::PacketBuffer;
 #[cfg(feature = "macros")]
 use super::inlet::{Inlet, Receiving};
 use super::long_body::LongBody;
+use super::unfinished::Unfinished;
 use super::{Body, Message};
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::{self, Form, Fragment, Header, Kind};
@@ -14,8 +15,8 @@ use crate::frame::{self, Form, Fragment, Header, Kind};
 use crate::frame::{FRAGMENT_BYTES, HEADER_BYTES, PACKET_BYTES};
 use crate::limits::Limits;
 use crate::socket::Socket;
+use crate::sys::memory;
 use crate::sys::receive::{Credentials, Received, Wait};
-use crate::sys::{memory, process};
 
 /// The packets that one look takes at most, so that a peer that only sends pieces holds nobody up.
 const PACKETS_AT_ONCE: usize = 64;
@@ -33,19 +34,6 @@ pub(crate) struct Inbox {
     inlet: Option<Box<Inlet>>,
     #[cfg(feature = "macros")]
     pending_ring: Option<Box<Receiving>>,
-}
-
-/// A long message of which only the beginning is there.
-#[derive(Debug)]
-struct Unfinished {
-    stream: u64,
-    kind: Kind,
-    id: u64,
-    body: LongBody,
-    /// Refused at its first piece: the rest is passed over.
-    refused: bool,
-    /// The sending process, where packets name it.
-    process: Option<u32>,
 }
 
 /// What a look for a packet found.
@@ -391,39 +379,4 @@ fn riding(header: &Header, received: Received) -> Result<Vec<OwnedFd>, Broken> {
         return Err(ProtocolError::DescriptorCount { declared, actual }.into());
     }
     Ok(received.descriptors)
-}
-
-impl Unfinished {
-    /// Adds a piece.
-    fn push(&mut self, header: &Header, place: Fragment, piece: &[u8]) -> Result<(), ProtocolError> {
-        let body = &mut self.body;
-        if (header.kind, header.id, place.total as usize) != (self.kind, self.id, body.total()) {
-            return Err(ProtocolError::Call(header.id));
-        }
-        let (offset, expected) = (place.offset.into(), body.received() as u64);
-        if offset != expected {
-            return Err(ProtocolError::Fragment { offset, expected });
-        }
-        // `Fragment::decode` has checked that the piece ends within the total.
-        match header.form {
-            _ if self.refused => body.skip(piece),
-            Form::Head => body.push_head(piece)?,
-            _ => body.push(piece),
-        }
-        Ok(())
-    }
-
-    /// Whether a packet with nothing beside it is the next piece of this message, and may be kept.
-    #[cfg(feature = "macros")]
-    fn continues(&self, header: &Header, place: Fragment) -> bool {
-        let is_same = (header.kind, header.id, place.stream, place.total as usize)
-            == (self.kind, self.id, self.stream, self.body.total());
-        is_same
-            && (header.form, header.descriptors, self.refused) == (Form::Fragment, 0, false)
-            && place.offset as usize == self.body.received()
-    }
-
-    fn sender_is_gone(&self) -> bool {
-        self.process.is_some_and(process::has_ended)
-    }
 }

@@ -15,6 +15,7 @@ mod sender;
 mod spare;
 #[cfg(feature = "macros")]
 mod spin;
+mod unfinished;
 mod way;
 
 use std::io;
