@@ -1,8 +1,7 @@
 //! Values to bytes and descriptors, and back.
 //!
 //! `format` writes single numbers and blocks through bincode, `source` is what they are read from, `serializer` and
-//! `deserializer` lay
-//! serde's data model over it and refuse what hostile bytes ask for, `bytes` makes blocks of byte
+//! `deserializer` lay serde's data model over them and refuse what hostile bytes ask for, `bytes` makes blocks of byte
 //! strings, and `table` takes what cannot be bytes.
 
 mod attachments;
