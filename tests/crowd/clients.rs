@@ -186,19 +186,30 @@ impl Hand for Worker {
 
 const ROLE: &str = "UNIX_IPC_TEST_HAND";
 
+/// True in a child that is another process's hand, when it has served.
+fn serve_as_hand() -> bool {
+    let is_hand = std::env::var_os(ROLE).is_some();
+    if is_hand {
+        let connection = Connection::inherited().expect("the socket is there").expect("it was spawned");
+        HandServer::new(Worker).serve(connection).expect("it serves until nobody needs it");
+    }
+    is_hand
+}
+
+/// A child to which clients can move.
+fn hand() -> HandClient {
+    let mut command = test_command();
+    command.env(ROLE, "1");
+    HandClient::spawn(command).expect("the test runs again")
+}
+
 #[test]
 fn a_client_moves_to_another_process_and_back() {
-    if std::env::var_os(ROLE).is_some() {
-        let connection = Connection::inherited().unwrap().unwrap();
-        return HandServer::new(Worker).serve(connection).unwrap();
-    }
-    if serve_in_child() {
+    if serve_as_hand() || serve_in_child() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let mut command = test_command();
-    command.env(ROLE, "1");
-    let hand = HandClient::spawn(command).unwrap();
+    let hand = hand();
     for workers in [1, 3] {
         let house = House::open(workers, USUAL);
         let other = house.busy_client();
@@ -217,17 +228,11 @@ fn a_client_moves_to_another_process_and_back() {
 
 #[test]
 fn a_client_moves_although_replies_wait_that_nobody_wants() {
-    if std::env::var_os(ROLE).is_some() {
-        let connection = Connection::inherited().unwrap().unwrap();
-        return HandServer::new(Worker).serve(connection).unwrap();
-    }
-    if serve_in_child() {
+    if serve_as_hand() || serve_in_child() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let mut command = test_command();
-    command.env(ROLE, "1");
-    let hand = HandClient::spawn(command).unwrap();
+    let hand = hand();
     let house = House::open(1, 1 << 10);
     for mut hall in [house.busy_client(), busy(3, 1 << 10), busy(1, 1 << 10)] {
         for _ in 0..5 {

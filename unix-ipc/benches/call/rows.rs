@@ -76,9 +76,14 @@ fn unary_against_line() -> Result<(), Box<dyn Error>> {
     )
 }
 
-fn against_packets(name: &str, placement: Placement, limits: Limits) -> Result<(), Box<dyn Error>> {
+fn against_packets(
+    name: &str,
+    placement: Placement,
+    workers: usize,
+    limits: Limits,
+) -> Result<(), Box<dyn Error>> {
     placement.take_place();
-    let client = spawn_with(placement, 1, limits)?;
+    let client = spawn_with(placement, workers, limits)?;
     let mut floor = Packets::start("packet", placement)?;
     compare(
         name,
@@ -93,18 +98,18 @@ fn against_packets(name: &str, placement: Placement, limits: Limits) -> Result<(
 }
 
 fn unary_against_packets() -> Result<(), Box<dyn Error>> {
-    against_packets("add, hot / SEQPACKET", Placement::CoreEach, Limits::default())
+    against_packets("add, hot / SEQPACKET", Placement::CoreEach, 1, Limits::default())
 }
 
 fn unary_on_one_core() -> Result<(), Box<dyn Error>> {
-    against_packets("add / SEQPACKET", Placement::OneCore, Limits::default())
+    against_packets("add / SEQPACKET", Placement::OneCore, 1, Limits::default())
 }
 
 fn unary_over_socket() -> Result<(), Box<dyn Error>> {
     let mut limits = Limits::default();
     limits.ring_bytes = 0;
-    against_packets("add, without rings / SEQPACKET", Placement::CoreEach, limits)?;
-    against_packets("add, without rings / SEQPACKET", Placement::OneCore, limits)
+    against_packets("add, without rings / SEQPACKET", Placement::CoreEach, 1, limits)?;
+    against_packets("add, without rings / SEQPACKET", Placement::OneCore, 1, limits)
 }
 
 fn unary_after_quiet() -> Result<(), Box<dyn Error>> {
@@ -187,19 +192,7 @@ fn against_poured_packets(
 /// One caller of a server with workers, which looks at its ring in turns with others.
 fn workers() -> Result<(), Box<dyn Error>> {
     for placement in [Placement::CoreEach, Placement::OneCore] {
-        placement.take_place();
-        let client = spawn_with(placement, 4, Limits::default())?;
-        let mut floor = Packets::start("packet", placement)?;
-        compare(
-            "add, 4 workers / SEQPACKET",
-            placement,
-            51,
-            || Ok(each(time(|| (0..CALLS).try_for_each(|_| floor.ping().map_err(Into::into)))?, CALLS)),
-            || {
-                adds(&client, 100)?;
-                adds(&client, CALLS)
-            },
-        )?;
+        against_packets("add, 4 workers / SEQPACKET", placement, 4, Limits::default())?;
     }
     Ok(())
 }

@@ -61,13 +61,7 @@ impl<'b> Encoder<'b> {
     #[cfg(feature = "macros")]
     #[inline]
     pub(crate) fn put_lent<T: Serialize>(&mut self, value: &'b T) -> Result<(), EncodeError> {
-        match bytes::of_vec(value) {
-            Some(block) if self.has_room_for(block) => {
-                self.put_block(block.into());
-                Ok(())
-            }
-            _ => self.put(value),
-        }
+        if self.lend(bytes::of_vec(value)) { Ok(()) } else { self.put(value) }
     }
 
     /// The same for a value that the message may have: `None` where it has it, which [`take_back`](Self::take_back) undoes.
@@ -94,13 +88,18 @@ impl<'b> Encoder<'b> {
     /// The same for a slice.
     #[cfg(feature = "macros")]
     pub(crate) fn put_lent_slice<T: Serialize>(&mut self, items: &'b [T]) -> Result<(), EncodeError> {
-        match bytes::of_slice(items) {
-            Some(block) if self.has_room_for(block) => {
-                self.put_block(block.into());
-                Ok(())
-            }
-            _ => self.put(items),
-        }
+        if self.lend(bytes::of_slice(items)) { Ok(()) } else { self.put(items) }
+    }
+
+    /// Appends what is a byte string without copying it: false, and nothing done, where it is none, or has to be copied.
+    #[cfg(feature = "macros")]
+    #[inline]
+    fn lend(&mut self, bytes: Option<&'b [u8]>) -> bool {
+        let block = bytes.filter(|bytes| self.has_room_for(bytes));
+        block.is_some_and(|block| {
+            self.put_block(block.into());
+            true
+        })
     }
 
     /// Whether a byte string may stay where it lies: if it is a long one and the first.

@@ -46,18 +46,13 @@ impl LongBody {
         self.received == self.total
     }
 
-    /// Counts a piece that is passed over.
-    pub(super) fn skip(&mut self, piece: &[u8]) {
-        self.count(piece.len());
-    }
-
     /// Adds the first piece, behind which a block begins: its last eight bytes are the block's length.
     pub(super) fn push_head(&mut self, head: &[u8]) -> Result<(), ProtocolError> {
         let left = self.total.saturating_sub(head.len());
         let block = head.last_chunk().map(|length| u64::from_le_bytes(*length));
         let block = block.and_then(|length| usize::try_from(length).ok()).filter(|block| *block <= left);
         let Some(block) = block.filter(|_| self.received == 0) else { return Err(ProtocolError::Block) };
-        self.skip(head);
+        self.count(head.len());
         // The block goes to the program, and the room stays here.
         body::keep_room(mem::take(&mut self.bytes));
         self.head = Some(head.to_vec());
@@ -67,9 +62,8 @@ impl LongBody {
 
     /// Adds a piece, which ends within the total.
     pub(super) fn push(&mut self, piece: &[u8]) {
-        self.skip(piece);
-        let room = self.block.saturating_sub(self.bytes.len());
-        let (of_block, behind) = piece.split_at_checked(room).unwrap_or((piece, &[]));
+        self.count(piece.len());
+        let (of_block, behind) = piece.split_at_checked(self.left()).unwrap_or((piece, &[]));
         self.reserve(of_block.len());
         self.bytes.extend_from_slice(of_block);
         self.behind.extend_from_slice(behind);
@@ -78,24 +72,28 @@ impl LongBody {
     /// Room for the next piece, for one that writes it there itself: `None` where it does not belong in one place.
     #[cfg(feature = "macros")]
     pub(super) fn room_for(&mut self, piece: usize) -> Option<&mut Vec<u8>> {
-        if piece > self.block.saturating_sub(self.bytes.len()) {
+        if piece > self.left() {
             return None;
         }
         self.reserve(piece);
         Some(&mut self.bytes)
     }
 
-    /// So many bytes were written to the room.
+    /// Counts so many bytes, which were written to the room, or are passed over.
     pub(super) fn count(&mut self, piece: usize) {
         self.received = self.received.saturating_add(piece);
+    }
+
+    /// How much the block lacks, or everything.
+    fn left(&self) -> usize {
+        self.block.saturating_sub(self.bytes.len())
     }
 
     /// Makes room for a piece, and for some times what is there by then, as far as it goes: memory moves seldom.
     fn reserve(&mut self, piece: usize) {
         if self.bytes.capacity() - self.bytes.len() < piece {
             let likely = 4 * (self.bytes.len() + piece);
-            let left = self.block.saturating_sub(self.bytes.len());
-            self.bytes.reserve_exact(likely.min(left).max(piece));
+            self.bytes.reserve_exact(likely.min(self.left()).max(piece));
         }
     }
 }

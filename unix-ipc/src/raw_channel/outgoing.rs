@@ -67,9 +67,7 @@ impl Outgoing {
         descriptors: &[D],
     ) -> io::Result<Progress> {
         let longest = way.longest().min(self.packet_bytes);
-        if let Some(bytes) = body.in_one_place().filter(|bytes| bytes.len() <= longest - HEADER_BYTES)
-            && self.sent == 0
-        {
+        if let Some(bytes) = self.whole(longest, body) {
             match self.put(way, Form::Whole, &[], bytes, descriptors) {
                 Ok(()) => return Ok(Progress::Done),
                 Err(error) if is_too_large(&error) => {}
@@ -116,10 +114,7 @@ impl Outgoing {
         body: Parts<'_>,
         descriptors: &[D],
     ) -> io::Result<Progress> {
-        if let Some(bytes) = body.in_one_place()
-            && self.sent == 0
-            && !self.is_long(body)
-        {
+        if let Some(bytes) = self.whole(self.packet_bytes, body) {
             self.put(way, Form::Whole, &[], bytes, descriptors)?;
             return Ok(Progress::Done);
         }
@@ -136,6 +131,13 @@ impl Outgoing {
         self.put(way, form, &place.encode(), piece, riding)?;
         self.sent += piece.len();
         Ok(if is_last { Progress::Done } else { Progress::More })
+    }
+
+    /// The bytes of a message that has not begun and fits a packet of at most so many bytes.
+    #[inline]
+    fn whole<'b>(&self, longest: usize, body: Parts<'b>) -> Option<&'b [u8]> {
+        let fits = |bytes: &&[u8]| self.sent == 0 && bytes.len() <= longest - HEADER_BYTES;
+        body.in_one_place().filter(fits)
     }
 
     /// The next piece of a long message, in packets of at most so many bytes.
@@ -174,9 +176,7 @@ impl Outgoing {
     #[cfg(feature = "macros")]
     pub(super) fn next_packet(&self, longest: usize, body: Parts<'_>, descriptors: usize) -> (usize, usize) {
         let longest = longest.min(self.packet_bytes);
-        if let Some(bytes) = body.in_one_place().filter(|bytes| bytes.len() <= longest - HEADER_BYTES)
-            && self.sent == 0
-        {
+        if let Some(bytes) = self.whole(longest, body) {
             return (HEADER_BYTES + bytes.len(), descriptors);
         }
         let piece = self.next_piece(longest, body).len();

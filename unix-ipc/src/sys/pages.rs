@@ -163,13 +163,13 @@ impl Drop for Pages {
     }
 }
 
+#[inline]
 /// Copies bytes between memory of this process and memory that another process may change meanwhile. The compiler does not
 /// look into it, so it has no data race to reason about.
 ///
 /// # Safety
 ///
 /// `from` is readable and `to` writable for `len` bytes, and they do not overlap.
-#[inline]
 unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the caller's. The direction flag is clear, as the ABI has it at every call. Lines go by vectors, which every

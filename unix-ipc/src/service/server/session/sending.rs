@@ -100,7 +100,7 @@ impl Session {
                 Ok(Some(false) | None) => EpollFlags::EPOLLOUT,
                 Err(_) => {
                     // The client wrote nonsense to shared memory. Whoever reads sees it hung up.
-                    outbox.close();
+                    self.close(&mut outbox);
                     self.link.hang_up();
                     EpollFlags::EPOLLIN
                 }
@@ -156,7 +156,10 @@ impl Session {
 
     /// Takes nothing more, and drops what waits.
     pub(super) fn drop_queue(&self) {
-        let mut outbox = lock(&self.outbox);
+        self.close(&mut lock(&self.outbox));
+    }
+
+    fn close(&self, outbox: &mut Outbox) {
         outbox.close();
         self.has_queue.store(false, Ordering::SeqCst);
     }
@@ -185,8 +188,7 @@ impl Session {
                 }
                 Err(_) => {
                     // Who waits for a reply that cannot be sent is not to wait for ever.
-                    outbox.close();
-                    self.has_queue.store(false, Ordering::SeqCst);
+                    self.close(&mut outbox);
                     self.link.hang_up();
                 }
             }
