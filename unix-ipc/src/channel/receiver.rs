@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::codec::{self, Arrived, DecodeError};
@@ -84,7 +84,7 @@ impl<T: DeserializeOwned> Receiver<T> {
 
     fn decode(&self, mut message: Message) -> Result<T, RecvError> {
         let arrived = Arrived { descriptors: message.descriptors, reply: None };
-        codec::decode((&mut message.body).into(), arrived, &self.raw.limits()).map_err(RecvError::from)
+        codec::decode((&mut message.body).into(), arrived, self.raw.limits()).map_err(RecvError::from)
     }
 }
 
@@ -151,16 +151,43 @@ impl<T> Serialize for Receiver<T> {
         if self.raw.is_in_a_message() {
             return Err(ser::Error::custom("the receiver is in the middle of a message"));
         }
-        let descriptor = Arc::clone(self.raw.socket().descriptor());
-        codec::attach(descriptor).map_err(ser::Error::custom)?.serialize(serializer)
+        let (socket, read_ahead) = self.raw.moving();
+        let index = codec::attach(Arc::clone(socket.descriptor())).map_err(ser::Error::custom)?;
+        if read_ahead.is_empty() {
+            return index.serialize(serializer);
+        }
+        (index | READ_AHEAD, read_ahead).serialize(serializer)
     }
 }
 
 impl<'de, T> Deserialize<'de> for Receiver<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let index = u32::deserialize(deserializer)?;
+        let (index, read_ahead) = deserializer.deserialize_tuple(2, Moved)?;
         let descriptor = codec::take_descriptor(index).map_err(de::Error::custom)?;
-        Ok(RawReceiver::from(descriptor).into())
+        Ok(RawReceiver::moved(descriptor.into(), read_ahead).into())
+    }
+}
+
+/// Set in the index of a receiver's descriptor where the bytes of values follow that were read ahead of the socket.
+const READ_AHEAD: u32 = 1 << 31;
+
+/// The index of a receiver's descriptor, and what was read ahead.
+struct Moved;
+
+impl<'de> Visitor<'de> for Moved {
+    type Value = (u32, Vec<Vec<u8>>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a receiver")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let index: u32 = fields.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+        if index & READ_AHEAD == 0 {
+            return Ok((index, Vec::new()));
+        }
+        let read_ahead = fields.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
+        Ok((index ^ READ_AHEAD, read_ahead))
     }
 }
 

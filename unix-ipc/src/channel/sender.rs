@@ -118,7 +118,8 @@ impl<T> Sender<T> {
     /// there may be no room. The sender is gone in both cases.
     pub fn into_raw_sender(self) -> io::Result<RawSender> {
         match self.end {
-            End::Socket(raw) => Arc::try_unwrap(raw).or_else(|shared| {
+            End::Socket(raw) => Arc::try_unwrap(raw).map(RawSender::without_lane).or_else(|shared| {
+                shared.give_lane_up();
                 let socket = Socket::from(shared.socket().descriptor().try_clone()?);
                 Ok(RawSender::from(socket).with_limits(*shared.limits()))
             }),
@@ -158,7 +159,7 @@ impl<T> fmt::Debug for Sender<T> {
 
 impl<T> From<RawSender> for Sender<T> {
     fn from(raw: RawSender) -> Self {
-        Self { end: End::Socket(Arc::new(raw)), values: PhantomData }
+        Self { end: End::Socket(Arc::new(raw.with_lane())), values: PhantomData }
     }
 }
 
@@ -167,7 +168,10 @@ impl<T> From<RawSender> for Sender<T> {
 impl<T> Serialize for Sender<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let index = match &self.end {
-            End::Socket(raw) => codec::attach(Arc::clone(raw.socket().descriptor())),
+            End::Socket(raw) => {
+                raw.give_lane_up();
+                codec::attach(Arc::clone(raw.socket().descriptor()))
+            }
             End::Reply(path) => codec::attach_later(Arc::clone(path).forward()),
         };
         index.map_err(ser::Error::custom)?.serialize(serializer)
@@ -181,7 +185,7 @@ impl<'de, T> Deserialize<'de> for Sender<T> {
             End::Reply(codec::take_reply().map_err(de::Error::custom)?)
         } else {
             let descriptor = codec::take_descriptor(index).map_err(de::Error::custom)?;
-            End::Socket(Arc::new(RawSender::from(descriptor)))
+            End::Socket(Arc::new(RawSender::from(descriptor).with_lane()))
         };
         Ok(Self { end, values: PhantomData })
     }

@@ -86,7 +86,7 @@ impl ReceiverSet {
         let id = ReceiverId(self.next);
         self.next += 1;
         self.members.retain(|(_, member)| member.strong_count() > 0);
-        self.members.push((id, Arc::downgrade(receiver.raw().socket().descriptor())));
+        self.members.push((id, Arc::downgrade(receiver.raw().shown())));
         id
     }
 

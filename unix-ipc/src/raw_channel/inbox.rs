@@ -77,7 +77,7 @@ pub(crate) struct Broken {
 }
 
 impl Broken {
-    fn about(header: &Header, error: impl Into<RecvError>) -> Self {
+    pub(super) fn about(header: &Header, error: impl Into<RecvError>) -> Self {
         Self { about: Some((header.kind, header.id)), error: error.into() }
     }
 }
@@ -103,7 +103,7 @@ impl Inbox {
         }
     }
 
-    #[cfg(feature = "serde")]
+    #[cfg(feature = "macros")]
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
@@ -176,7 +176,7 @@ impl Inbox {
     }
 
     #[inline]
-    fn receive_packet(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
+    pub(super) fn receive_packet(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
         #[cfg(feature = "macros")]
         if !self.unfinished.is_empty()
             && let Some(taken) = self.take_piece(socket)
@@ -238,7 +238,7 @@ impl Inbox {
     }
 
     #[inline]
-    fn accept(&mut self, packet: PacketBuffer, received: Received) -> Result<Incoming, Broken> {
+    pub(super) fn accept(&mut self, packet: PacketBuffer, received: Received) -> Result<Incoming, Broken> {
         if received.cut {
             return Err(ProtocolError::LongPacket.into());
         }

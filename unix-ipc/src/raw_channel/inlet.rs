@@ -244,7 +244,7 @@ fn ring_bell_if_there(socket: &Socket) {
 
 /// Whether the other end is known to run on another core: on the same one it cannot do anything while this one looks.
 #[inline]
-fn is_elsewhere(ring: &Receiving) -> bool {
+pub(super) fn is_elsewhere(ring: &Receiving) -> bool {
     let Some(here) = core::current() else { return false };
     ring.wait_on_core(here);
     ring.others_core().is_some_and(|there| there != here)

@@ -13,3 +13,10 @@ pub(crate) struct Message {
     pub(crate) body: Body,
     pub(crate) descriptors: Vec<OwnedFd>,
 }
+
+impl Message {
+    /// A value of a plain channel, which has nothing beside it.
+    pub(super) fn value(bytes: Vec<u8>) -> Self {
+        Self { kind: Kind::Value, id: 0, body: bytes.into(), descriptors: Vec::new() }
+    }
+}

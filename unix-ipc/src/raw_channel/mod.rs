@@ -4,12 +4,18 @@ mod body;
 mod inbox;
 #[cfg(feature = "macros")]
 mod inlet;
+#[cfg(feature = "macros")]
+mod lane;
+#[cfg(not(feature = "macros"))]
+#[path = "no_lane.rs"]
+mod lane;
 mod long_body;
 mod message;
 mod outgoing;
 #[cfg(feature = "macros")]
 mod outlet;
 mod parts;
+mod read_ahead;
 mod receiver;
 mod sender;
 mod spare;
@@ -29,6 +35,8 @@ pub(crate) use self::body::Body;
 pub(crate) use self::inbox::{Broken, Inbox, Incoming};
 #[cfg(feature = "macros")]
 pub(crate) use self::inlet::Inlet;
+#[cfg(feature = "macros")]
+pub(crate) use self::lane::commons;
 pub(crate) use self::message::Message;
 #[cfg(feature = "macros")]
 pub(crate) use self::outgoing::{Outgoing, Progress, refusal};

@@ -135,7 +135,7 @@ impl Outgoing {
 
     /// The bytes of a message that has not begun and fits a packet of at most so many bytes.
     #[inline]
-    fn whole<'b>(&self, longest: usize, body: Parts<'b>) -> Option<&'b [u8]> {
+    pub(super) fn whole<'b>(&self, longest: usize, body: Parts<'b>) -> Option<&'b [u8]> {
         let fits = |bytes: &&[u8]| self.sent == 0 && bytes.len() <= longest - HEADER_BYTES;
         body.in_one_place().filter(fits)
     }

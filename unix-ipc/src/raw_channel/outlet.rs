@@ -23,7 +23,7 @@ pub(crate) type Sending = RingSender<Arc<Pages>>;
 const HOT: u32 = 8;
 
 /// The largest ring that is taken of a peer, in bytes.
-const MOST_BYTES: u64 = 1 << 24;
+pub(super) const MOST_BYTES: u64 = 1 << 24;
 
 /// Where an end's packets go.
 #[derive(Debug)]
@@ -141,7 +141,8 @@ impl Outlet {
         if self.makes || self.ring_bytes == 0 {
             return Ok(None);
         }
-        let (bytes, pages) = open(<[u8; 8]>::try_from(body).map_or(0, u64::from_le_bytes), &file)?;
+        let bytes = <[u8; 8]>::try_from(body).map_or(0, u64::from_le_bytes);
+        let (bytes, pages) = open(bytes, &file, ring::memory_bytes)?;
         let Some(pages) = pages else { return Ok(None) };
         let (sending, receiving) = ring::ends(&Arc::new(pages), bytes, false);
         self.state = State::Ready(Box::new(sending));
@@ -231,7 +232,7 @@ impl Outlet {
         let (packet, _) = message.next_packet(ring.longest(), body, 0);
         match ring.check_room(packet) {
             Ok(()) => Ok(Some(true)),
-            Err(NoRoom::Now) => Ok(Some(false)),
+            Err(NoRoom::Now | NoRoom::Closed) => Ok(Some(false)),
             Err(NoRoom::Lie(found)) => Err(lie(found)),
         }
     }
@@ -251,12 +252,16 @@ impl Outlet {
 }
 
 /// The memory of rings that another process made: `None` where this one has no room for it.
-fn open(bytes: u64, file: &OwnedFd) -> Result<(usize, Option<Pages>), ProtocolError> {
+pub(super) fn open(
+    bytes: u64,
+    file: &OwnedFd,
+    memory_bytes: fn(usize) -> usize,
+) -> Result<(usize, Option<Pages>), ProtocolError> {
     let is_size = bytes.is_power_of_two() && (LEAST_BYTES as u64..=MOST_BYTES).contains(&bytes);
     let Some(bytes) = usize::try_from(bytes).ok().filter(|_| is_size) else {
         return Err(ProtocolError::Ring("a size that rings do not have"));
     };
-    match Pages::open(file.as_fd(), ring::memory_bytes(bytes)) {
+    match Pages::open(file.as_fd(), memory_bytes(bytes)) {
         Ok(pages) => Ok((bytes, Some(pages))),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(ProtocolError::MemoryFile),
         Err(_) => Ok((bytes, None)),
@@ -319,17 +324,18 @@ pub(super) fn ring_bell(socket: &Socket) -> io::Result<()> {
     }
 }
 
-fn control(kind: Kind, descriptors: u16, id: u64) -> [u8; HEADER_BYTES] {
+pub(super) fn control(kind: Kind, descriptors: u16, id: u64) -> [u8; HEADER_BYTES] {
     Header { kind, form: Form::Whole, descriptors, length: 0, id }.encode()
 }
 
 fn no_room(error: NoRoom) -> io::Error {
     match error {
-        NoRoom::Now => io::ErrorKind::WouldBlock.into(),
+        // No connection's ring is closed.
+        NoRoom::Now | NoRoom::Closed => io::ErrorKind::WouldBlock.into(),
         NoRoom::Lie(found) => lie(found),
     }
 }
 
-fn lie(found: Lie) -> io::Error {
+pub(super) fn lie(found: Lie) -> io::Error {
     ProtocolError::from(found).into()
 }

@@ -1,11 +1,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nix::poll::PollFlags;
 
 use super::Message;
-use super::inbox::{Inbox, Incoming};
+use super::inbox::Incoming;
+use super::lane::Reading;
+use super::read_ahead::Shown;
 use super::sender::sole_descriptor;
 use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError};
@@ -13,7 +15,6 @@ use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::socket::Socket;
 use crate::sync::lock;
-use crate::sys::receive::Wait;
 use crate::sys::wait::ready;
 
 /// A message's bytes and descriptors.
@@ -25,7 +26,12 @@ type Parts = (Vec<u8>, Vec<OwnedFd>);
 #[derive(Debug)]
 pub struct RawReceiver {
     socket: Socket,
-    inbox: Mutex<Inbox>,
+    /// In a place of its own, so that an end is small enough for a user's enum.
+    reading: Box<Mutex<Reading>>,
+    /// What is shown in the place of the socket, once that is not enough.
+    shown: OnceLock<Arc<Shown>>,
+    #[cfg(feature = "serde")]
+    limits: Limits,
 }
 
 impl RawReceiver {
@@ -33,7 +39,12 @@ impl RawReceiver {
     /// [`Limits::unfinished_messages`] count here.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
-        Self { inbox: Mutex::new(Inbox::new(limits, limits.unfinished_messages)), ..self }
+        Self {
+            reading: Box::new(Mutex::new(Reading::new(limits))),
+            #[cfg(feature = "serde")]
+            limits,
+            ..self
+        }
     }
 
     /// Receives one whole message.
@@ -81,7 +92,7 @@ impl RawReceiver {
 
     pub(crate) fn receive(&self, deadline: Deadline) -> Result<Message, RecvError> {
         loop {
-            match self.look()? {
+            match self.look(true)? {
                 Incoming::Message(message) => return Ok(message),
                 Incoming::End => return Err(RecvError::Disconnected),
                 Incoming::Piece if deadline.has_passed() => return Err(RecvError::Timeout),
@@ -95,7 +106,7 @@ impl RawReceiver {
     }
 
     pub(crate) fn try_receive(&self) -> Result<Option<Message>, RecvError> {
-        match self.look()? {
+        match self.look(false)? {
             Incoming::Message(message) => Ok(Some(message)),
             Incoming::End => Err(RecvError::Disconnected),
             Incoming::Piece | Incoming::Nothing => Ok(None),
@@ -104,9 +115,10 @@ impl RawReceiver {
         }
     }
 
-    fn look(&self) -> Result<Incoming, RecvError> {
-        let incoming = lock(&self.inbox).receive(&self.socket, Wait::No).map_err(|broken| broken.error)?;
-        match incoming {
+    #[inline]
+    fn look(&self, patient: bool) -> Result<Incoming, RecvError> {
+        let incoming = lock(&self.reading).look(&self.socket, patient);
+        match incoming.map_err(|broken| broken.error)? {
             Incoming::Message(message) if message.kind != Kind::Value => {
                 Err(ProtocolError::Kind(message.kind as u8).into())
             }
@@ -115,24 +127,53 @@ impl RawReceiver {
     }
 
     fn wait(&self, deadline: Deadline) -> Result<(), RecvError> {
-        let is_ready = ready(self.socket.as_fd(), PollFlags::POLLIN, deadline)?;
-        if is_ready { Ok(()) } else { Err(RecvError::Timeout) }
+        let Some(sleep) = lock(&self.reading).fall_asleep() else { return Ok(()) };
+        let is_ready = ready(self.socket.as_fd(), PollFlags::POLLIN, deadline);
+        lock(&self.reading).wake_up(sleep);
+        if is_ready? { Ok(()) } else { Err(RecvError::Timeout) }
     }
 
-    #[cfg(feature = "serde")]
+    /// What an event loop may wait for, for as long as this end is here.
+    pub(crate) fn shown(&self) -> &Arc<OwnedFd> {
+        let mut reading = lock(&self.reading);
+        if self.shown.get().is_none()
+            && let Some(shown) = reading.show(&self.socket)
+        {
+            let _ = self.shown.set(shown);
+        }
+        self.shown.get().map_or_else(|| self.socket.descriptor(), |shown| shown.descriptor())
+    }
+
+    #[cfg(feature = "macros")]
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
 
+    /// The socket, which moves to another process, and what was read ahead of it: from now on nothing is.
     #[cfg(feature = "serde")]
-    pub(crate) fn limits(&self) -> Limits {
-        lock(&self.inbox).limits()
+    pub(crate) fn moving(&self) -> (&Socket, Vec<Vec<u8>>) {
+        let mut reading = lock(&self.reading);
+        reading.close();
+        (&self.socket, reading.read_ahead())
+    }
+
+    /// The end as it came to this process.
+    #[cfg(feature = "serde")]
+    pub(crate) fn moved(socket: Socket, read_ahead: Vec<Vec<u8>>) -> Self {
+        let receiver = Self::from(socket);
+        lock(&receiver.reading).add_ahead(read_ahead);
+        receiver
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Whether a message is half received: its beginning would be lost if the descriptor went elsewhere.
     #[cfg(feature = "serde")]
     pub(crate) fn is_in_a_message(&self) -> bool {
-        lock(&self.inbox).is_in_a_message()
+        lock(&self.reading).inbox().is_in_a_message()
     }
 }
 
@@ -145,7 +186,13 @@ impl Message {
 impl From<Socket> for RawReceiver {
     fn from(socket: Socket) -> Self {
         let limits = Limits::default();
-        Self { socket, inbox: Mutex::new(Inbox::new(limits, limits.unfinished_messages)) }
+        Self {
+            socket,
+            reading: Box::new(Mutex::new(Reading::new(limits))),
+            shown: OnceLock::new(),
+            #[cfg(feature = "serde")]
+            limits,
+        }
     }
 }
 
@@ -156,16 +203,19 @@ impl From<OwnedFd> for RawReceiver {
     }
 }
 
-/// Gives the descriptor up without closing it. The beginning of a long message that was half received
-/// is lost.
+/// Gives the descriptor up without closing it. What is not in the socket any more, or not in it at all, is lost: the
+/// beginning of a long message that was half received, and what a [`Sender`](crate::Sender) that sends fast has put into memory that both
+/// share. [`try_recv`](RawReceiver::try_recv) has it, until there is nothing.
 impl From<RawReceiver> for OwnedFd {
     fn from(receiver: RawReceiver) -> Self {
+        drop(receiver.reading);
         sole_descriptor(receiver.socket)
     }
 }
 
+/// For an event loop: readable when [`try_recv`](RawReceiver::try_recv) may have something. It need not be the socket.
 impl AsFd for RawReceiver {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.shown().as_fd()
     }
 }

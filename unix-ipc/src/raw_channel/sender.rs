@@ -3,17 +3,19 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process;
+use std::sync::Mutex;
 
 use nix::poll::PollFlags;
 
 use super::Parts;
+use super::lane::LaneSender;
 use super::outgoing::{self, Outgoing, Progress, refusal};
 use crate::deadline::Deadline;
 use crate::error::SendError;
 use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::socket::{self, Socket};
-use crate::sync::Turn;
+use crate::sync::{Turn, lock};
 use crate::sys::wait::ready;
 
 /// The sending end of a [`raw_channel`](crate::raw_channel()).
@@ -28,6 +30,8 @@ pub struct RawSender {
     /// Tells this sender's long messages from those of others.
     stream: u64,
     limits: Limits,
+    /// Only for values: whoever has a raw end may write to its descriptor by other means.
+    lane: Option<Mutex<LaneSender>>,
 }
 
 impl RawSender {
@@ -75,13 +79,14 @@ impl RawSender {
         deadline: Deadline,
     ) -> Result<(), SendError> {
         self.check(bytes, descriptors.len())?;
-        let mut message = Outgoing::new(Kind::Value, 0, self.stream());
+        let mut message = Outgoing::new(Kind::Value, 0, 0);
         let mut turn = None;
         loop {
             if turn.is_none() && message.is_long(bytes) {
                 turn = Some(self.turn.take(deadline).ok_or(SendError::Timeout(()))?);
+                message = Outgoing::new(Kind::Value, 0, self.stream());
             }
-            match message.send_packet(&mut (&self.socket).into(), bytes, descriptors) {
+            match self.send_packet(&mut message, bytes, descriptors, true) {
                 Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::More) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(deadline)?,
@@ -92,8 +97,58 @@ impl RawSender {
 
     pub(crate) fn try_send_all<D: AsFd>(&self, bytes: Parts<'_>, descriptors: &[D]) -> Result<(), SendError> {
         self.check(bytes, descriptors.len())?;
+        let mut message = Outgoing::new(Kind::Value, 0, 0);
+        if !message.is_long(bytes)
+            && self.send_packet(&mut message, bytes, descriptors, false).map_err(send_error)?
+                == Progress::Done
+        {
+            return Ok(());
+        }
+        // It must not come before what is in the lane.
+        let mut lane = self.lane.as_ref().map(lock);
+        if let Some(lane) = &mut lane {
+            lane.leave();
+        }
         outgoing::send_at_once(&mut (&self.socket).into(), (Kind::Value, 0), bytes, descriptors)
             .map_err(send_error)
+    }
+
+    #[inline]
+    fn send_packet<D: AsFd>(
+        &self,
+        message: &mut Outgoing,
+        bytes: Parts<'_>,
+        descriptors: &[D],
+        patient: bool,
+    ) -> io::Result<Progress> {
+        match &self.lane {
+            Some(lane) => {
+                lock(lane).send_packet(message, &self.socket, bytes, descriptors, patient, &self.turn)
+            }
+            None => message.send_packet(&mut (&self.socket).into(), bytes, descriptors),
+        }
+    }
+
+    /// The same end for a program that sends values and has no other way to the descriptor.
+    #[cfg(feature = "serde")]
+    pub(crate) fn with_lane(self) -> Self {
+        let lane = LaneSender::new(self.limits.ring_bytes);
+        Self { lane: Some(Mutex::new(lane)), ..self }
+    }
+
+    /// The same end for one that may have.
+    #[cfg(feature = "serde")]
+    pub(crate) fn without_lane(self) -> Self {
+        self.give_lane_up();
+        Self { lane: None, ..self }
+    }
+
+    /// Sends over the socket from now on, because somebody else may send there too, and what both send is to be in order.
+    #[cfg(feature = "serde")]
+    pub(crate) fn give_lane_up(&self) {
+        if let Some(lane) = &self.lane {
+            lock(lane).give_up();
+        }
     }
 
     fn check(&self, bytes: Parts<'_>, descriptors: usize) -> Result<(), SendError> {
@@ -141,7 +196,7 @@ fn send_error(error: io::Error) -> SendError {
 impl From<Socket> for RawSender {
     fn from(socket: Socket) -> Self {
         let stream = RandomState::new().build_hasher().finish();
-        Self { socket, turn: Turn::default(), stream, limits: Limits::default() }
+        Self { socket, turn: Turn::default(), stream, limits: Limits::default(), lane: None }
     }
 }
 

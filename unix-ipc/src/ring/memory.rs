@@ -11,6 +11,8 @@ pub(crate) trait Memory {
     fn load(&self, at: usize) -> u64;
     fn store(&self, at: usize, word: u64);
     fn swap(&self, at: usize, word: u64) -> u64;
+    /// Writes a word in the place of 0: false, and nothing done, where it is another.
+    fn fill(&self, at: usize, word: u64) -> bool;
     /// Between a store and a later load of another word: of two ends that both do so, one sees the other's store.
     fn fence(&self);
     fn write(&self, at: usize, bytes: &[u8]);
@@ -33,6 +35,11 @@ impl Memory for Arc<Pages> {
     #[inline]
     fn swap(&self, at: usize, word: u64) -> u64 {
         self.word(at).swap(word, Ordering::AcqRel)
+    }
+
+    #[inline]
+    fn fill(&self, at: usize, word: u64) -> bool {
+        self.word(at).compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     #[inline]

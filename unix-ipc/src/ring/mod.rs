@@ -25,7 +25,7 @@ pub(crate) use self::receiver::{PEEKED, RingReceiver};
 pub(crate) use self::sender::{NoRoom, RingSender};
 
 /// Records begin at multiples of this: what one core hands another at once.
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// What an end shares with the other, at offsets of its ring. What different ends write is kept apart by more than a
 /// line, because processors fetch two.
@@ -34,14 +34,35 @@ mod place {
     pub(super) const CONSUMED: usize = 0;
     /// How many descriptors it has taken over the socket; the receiver's.
     pub(super) const DESCRIPTORS: usize = 8;
+    /// What it says to the offer of a ring that it may refuse, or 0; the receiver's.
+    pub(super) const ANSWER: usize = 16;
     /// Whether the receiver is to be rung for when there is a record. It sets it, the sender takes it back.
     pub(super) const ASLEEP: usize = 128;
     /// The core on which the receiver waited last, plus 1, or 0; the receiver's.
     pub(super) const CORE: usize = 136;
     /// Whether the sender is to be rung for when there is room. It sets it, the receiver takes it back.
     pub(super) const WANTS_ROOM: usize = 256;
+    /// The core on which the sender of a ring without another beside it was last, plus 1, or 0; the sender's.
+    pub(super) const SENDERS_CORE: usize = 264;
     /// Where records begin.
     pub(super) const RECORDS: usize = 512;
+
+    /// Every one of them.
+    pub(super) const ALL: [usize; 7] =
+        [CONSUMED, DESCRIPTORS, ANSWER, ASLEEP, CORE, WANTS_ROOM, SENDERS_CORE];
+}
+
+/// Stands in the place of the next record once the receiver takes no more: it is no header's first word, because there is no
+/// such kind.
+const CLOSED: u64 = u64::MAX;
+
+/// What the receiver of a ring says to the offer of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Answer {
+    Taken = 1,
+    /// It was not taken, or nobody will look at it any more.
+    Done = 2,
 }
 
 /// The other end has written what it cannot have written.
@@ -76,7 +97,40 @@ pub(crate) fn ends<M: Memory + Clone>(
     let one = Layout { start: 0, bytes };
     let other = Layout { start: place::RECORDS.saturating_add(bytes), bytes };
     let (sends, receives) = if first { (one, other) } else { (other, one) };
-    (RingSender::new(memory.clone(), sends), RingReceiver::new(memory.clone(), receives, sends))
+    let others_core = sends.control(place::CORE);
+    (RingSender::new(memory.clone(), sends), RingReceiver::new(memory.clone(), receives, others_core))
+}
+
+/// How much memory one ring takes that has so many bytes for records, and none beside it.
+pub(crate) const fn lone_bytes(bytes: usize) -> usize {
+    place::RECORDS.saturating_add(bytes)
+}
+
+/// The sending end of a ring that has none beside it, at an offset of the memory. What it shares is as it was, of an earlier
+/// ring perhaps: nobody receives from it yet, so it is cleared.
+pub(crate) fn lone_sender<M: Memory>(memory: M, start: usize, bytes: usize) -> RingSender<M> {
+    let layout = Layout { start, bytes };
+    for place in place::ALL {
+        memory.store(layout.control(place), 0);
+    }
+    memory.store(layout.at(0), 0);
+    RingSender::new(memory, layout)
+}
+
+/// The receiving end of the same.
+pub(crate) fn lone_receiver<M: Memory>(memory: M, start: usize, bytes: usize) -> RingReceiver<M> {
+    let layout = Layout { start, bytes };
+    RingReceiver::new(memory, layout, layout.control(place::SENDERS_CORE))
+}
+
+/// What the receiver of the ring at an offset of the memory said to the offer of it: `None` while it has said nothing, or
+/// nonsense.
+pub(crate) fn answer<M: Memory>(memory: &M, start: usize) -> Option<Answer> {
+    match memory.load(start.wrapping_add(place::ANSWER)) {
+        1 => Some(Answer::Taken),
+        2 => Some(Answer::Done),
+        _ => None,
+    }
 }
 
 impl Layout {

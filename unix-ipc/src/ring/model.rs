@@ -7,7 +7,7 @@ use std::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
 
-use super::{Layout, Memory, RingReceiver, RingSender, place};
+use super::{Memory, RingReceiver, RingSender, lone_receiver, lone_sender, place};
 
 /// The bytes for records: three of a line, and the word behind them.
 pub(super) const BYTES: usize = super::LEAST_BYTES;
@@ -18,8 +18,7 @@ pub(super) struct Words(Arc<BTreeMap<usize, AtomicU64>>);
 
 impl Words {
     fn new() -> Self {
-        let controls =
-            [place::CONSUMED, place::DESCRIPTORS, place::ASLEEP, place::CORE, place::WANTS_ROOM].into_iter();
+        let controls = place::ALL.into_iter();
         let records = (place::RECORDS..place::RECORDS + BYTES).step_by(8);
         // Of a line only the header and one word of the body are used.
         let used = records.filter(|at| at % super::LINE < 24);
@@ -42,6 +41,10 @@ impl Memory for Words {
 
     fn swap(&self, at: usize, word: u64) -> u64 {
         self.word(at).swap(word, Ordering::AcqRel)
+    }
+
+    fn fill(&self, at: usize, word: u64) -> bool {
+        self.word(at).compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     fn fence(&self) {
@@ -70,8 +73,8 @@ impl Memory for Words {
 
 /// The two ends of one ring.
 pub(super) fn ring() -> (RingSender<Words>, RingReceiver<Words>) {
-    let (memory, layout) = (Words::new(), Layout { start: 0, bytes: BYTES });
-    (RingSender::new(memory.clone(), layout), RingReceiver::new(memory, layout, layout))
+    let memory = Words::new();
+    (lone_sender(memory.clone(), 0, BYTES), lone_receiver(memory, 0, BYTES))
 }
 
 /// The socket as a bell: it holds one ring, and takes more for rung.

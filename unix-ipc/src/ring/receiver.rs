@@ -1,5 +1,5 @@
 use super::sender::HEADER;
-use super::{LINE, Layout, Lie, Memory, place, record_bytes};
+use super::{Answer, CLOSED, LINE, Layout, Lie, Memory, place, record_bytes};
 
 /// How much of a packet can be looked at before it is taken: two headers.
 pub(crate) const PEEKED: usize = 2 * HEADER;
@@ -9,8 +9,8 @@ pub(crate) const PEEKED: usize = 2 * HEADER;
 pub(crate) struct RingReceiver<M> {
     memory: M,
     layout: Layout,
-    /// The ring in which this process sends.
-    other: Layout,
+    /// Where the other process says on which core it was last.
+    others_core: usize,
     /// How many bytes were read, records whole.
     read: u64,
     /// What the sender was told of it.
@@ -19,8 +19,29 @@ pub(crate) struct RingReceiver<M> {
 }
 
 impl<M: Memory> RingReceiver<M> {
-    pub(super) fn new(memory: M, layout: Layout, other: Layout) -> Self {
-        Self { memory, layout, other, read: 0, told: 0, descriptors: 0 }
+    pub(super) fn new(memory: M, layout: Layout, others_core: usize) -> Self {
+        Self { memory, layout, others_core, read: 0, told: 0, descriptors: 0 }
+    }
+
+    /// Answers the offer of this ring.
+    pub(crate) fn answer(&self, answer: Answer) {
+        self.memory.store(self.layout.control(place::ANSWER), answer as u64);
+    }
+
+    /// Takes no more packets, if there is none: false where there is one, which has to be taken first. No packet is lost on
+    /// the way: a sender that uses [`send_unless_closed`](super::RingSender::send_unless_closed) comes before this or learns of it.
+    pub(crate) fn close(&self) -> bool {
+        self.memory.fill(self.layout.at(self.read), CLOSED)
+    }
+
+    /// How many bytes of the ring were read, records whole.
+    pub(crate) fn position(&self) -> u64 {
+        self.read
+    }
+
+    /// The bytes for records.
+    pub(crate) fn bytes(&self) -> usize {
+        self.layout.bytes
     }
 
     /// Whether there is a packet.
@@ -133,10 +154,10 @@ impl<M: Memory> RingReceiver<M> {
         }
     }
 
-    /// The core on which the other process waited last, where it said so.
+    /// The core on which the other process was last, where it said so.
     #[inline]
     pub(crate) fn others_core(&self) -> Option<u64> {
-        self.memory.load(self.other.control(place::CORE)).checked_sub(1)
+        self.memory.load(self.others_core).checked_sub(1)
     }
 
     #[inline]

@@ -1,4 +1,4 @@
-use super::{LINE, Layout, Lie, Memory, place, record_bytes};
+use super::{Answer, LINE, Layout, Lie, Memory, place, record_bytes};
 
 /// The bytes of a header, whose first word says that the record is there.
 pub(super) const HEADER: usize = 16;
@@ -23,6 +23,8 @@ pub(crate) struct RingSender<M> {
 pub(crate) enum NoRoom {
     /// The receiver has to read first.
     Now,
+    /// The receiver reads no more.
+    Closed,
     Lie(Lie),
 }
 
@@ -51,29 +53,66 @@ impl<M: Memory> RingSender<M> {
     /// The first word of the header must not be 0, and each part but the last a multiple of 8 bytes long.
     #[inline]
     pub(crate) fn send(&mut self, header: &[u8; HEADER], parts: &[&[u8]]) -> Result<bool, NoRoom> {
-        let body = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
-        let packet = body.saturating_add(HEADER);
-        self.check_room(packet)?;
+        self.check_room(packet_bytes(parts))?;
+        let record = self.write_record(header, parts);
+        self.memory.store(record.start, record.first);
+        Ok(self.published(record.end))
+    }
+
+    /// The same into a ring that its receiver may close, which [`NoRoom::Closed`] says. So much more room is left free.
+    #[inline]
+    pub(crate) fn send_unless_closed(
+        &mut self,
+        header: &[u8; HEADER],
+        parts: &[&[u8]],
+        spared: usize,
+    ) -> Result<bool, NoRoom> {
+        self.check_room(packet_bytes(parts).saturating_add(spared))?;
+        let record = self.write_record(header, parts);
+        if !self.memory.fill(record.start, record.first) {
+            return Err(NoRoom::Closed);
+        }
+        Ok(self.published(record.end))
+    }
+
+    /// Writes a record, for which there is room, but for its first word.
+    #[inline]
+    fn write_record(&self, header: &[u8; HEADER], parts: &[&[u8]]) -> Record {
         let mut position = self.written.wrapping_add(HEADER as u64);
         for part in parts {
             self.write(position, part);
             position = position.wrapping_add(part.len() as u64);
         }
         let start = self.layout.at(self.written);
-        let end = self.written.wrapping_add(record_bytes(packet));
+        let end = self.written.wrapping_add(record_bytes(packet_bytes(parts)));
         let (first, rest) = first_word(header);
         self.memory.write(start.wrapping_add(size_of_val(&first)), rest);
+        // Before the record is there, because behind it the receiver may close the ring.
         if self.cleared != end {
             self.memory.store(self.layout.at(end), 0);
         }
-        // From here on the receiver has it.
-        self.memory.store(start, first);
+        Record { start, first, end }
+    }
+
+    /// The first word is written, and from then on the receiver has it.
+    #[inline]
+    fn published(&mut self, end: u64) -> bool {
         self.written = end;
         self.memory.fence();
         let must_ring = self.memory.load(self.layout.control(place::ASLEEP)) != 0
             && self.memory.swap(self.layout.control(place::ASLEEP), 0) != 0;
         self.clear_ahead();
-        Ok(must_ring)
+        must_ring
+    }
+
+    /// What the receiver said to the offer of this ring: `None` while it has said nothing, or nonsense.
+    pub(crate) fn answer(&self) -> Option<Answer> {
+        super::answer(&self.memory, self.layout.start)
+    }
+
+    /// Says on which core this end is.
+    pub(crate) fn is_on_core(&self, core: u64) {
+        self.memory.store(self.layout.control(place::SENDERS_CORE), core.wrapping_add(1));
     }
 
     /// While the other end works: the line behind the next record, if that is a short one. Where it was last the other
@@ -156,6 +195,20 @@ impl From<Lie> for NoRoom {
     fn from(lie: Lie) -> Self {
         Self::Lie(lie)
     }
+}
+
+/// A record whose first word is still to be written.
+struct Record {
+    start: usize,
+    first: u64,
+    /// The number of the byte behind it.
+    end: u64,
+}
+
+/// The bytes of a packet whose body is made up of these.
+#[inline]
+fn packet_bytes(parts: &[&[u8]]) -> usize {
+    parts.iter().fold(HEADER, |sum, part| sum.saturating_add(part.len()))
 }
 
 /// The word of a header that is written last, and the bytes behind it.

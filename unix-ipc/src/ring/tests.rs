@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use super::model::{self, Bell};
@@ -52,7 +53,7 @@ fn packets_come_out_as_they_went_in_over_many_laps() {
             match sender.send(&header(bytes.len(), sent), &[place, piece]) {
                 Ok(_) => sent += 1,
                 Err(NoRoom::Now) => {}
-                Err(NoRoom::Lie(lie)) => panic!("{lie:?}"),
+                Err(other) => panic!("{other:?}"),
             }
         } else if let len @ 1.. = receiver.receive(&mut packet).unwrap() {
             let expected = len_of(received);
@@ -134,11 +135,11 @@ fn a_receiver_that_lies_about_its_place_is_caught() {
     let memory = Arc::new(pages);
     for lie in [8, 64, 4096, u64::MAX, u64::MAX - 63] {
         let (mut sender, _) = ends(&memory, bytes, true);
-        memory.word(place::CONSUMED).store(lie, std::sync::atomic::Ordering::Relaxed);
+        memory.word(place::CONSUMED).store(lie, Ordering::Relaxed);
         assert!(sender.want_room(16).is_err(), "{lie}");
     }
     let (sender, _) = ends(&memory, bytes, true);
-    memory.word(place::DESCRIPTORS).store(1, std::sync::atomic::Ordering::Relaxed);
+    memory.word(place::DESCRIPTORS).store(1, Ordering::Relaxed);
     assert!(sender.descriptors_on_the_way().is_err());
 }
 
@@ -149,7 +150,7 @@ fn a_sender_that_lies_about_a_length_is_caught() {
     let memory = Arc::new(pages);
     for length in [bytes as u64 / 2 - 15, bytes as u64, u64::from(u32::MAX)] {
         let (_, mut receiver) = ends(&memory, bytes, false);
-        memory.word(place::RECORDS).store(length << 32 | 1, std::sync::atomic::Ordering::Relaxed);
+        memory.word(place::RECORDS).store(length << 32 | 1, Ordering::Relaxed);
         assert!(receiver.receive(&mut vec![0; 1 << 20]).is_err(), "{length}");
     }
 }
@@ -174,6 +175,40 @@ fn threads_hand_a_million_packets_over_without_a_bell() {
         receiver.tell();
     }
     sending.join().unwrap();
+}
+
+#[test]
+fn a_closed_ring_takes_nothing_more_and_has_lost_nothing() {
+    let (mine, file) = Pages::create(lone_bytes(LEAST_BYTES)).unwrap();
+    let theirs = Pages::open(file.as_fd(), lone_bytes(LEAST_BYTES)).unwrap();
+    // As an earlier ring may have left it.
+    (0..lone_bytes(LEAST_BYTES) / 8).for_each(|word| mine.word(8 * word).store(u64::MAX, Ordering::Relaxed));
+    let mut sender = lone_sender(Arc::new(mine), 0, LEAST_BYTES);
+    let mut receiver = lone_receiver(Arc::new(theirs), 0, LEAST_BYTES);
+    assert_eq!(sender.answer(), None);
+    receiver.answer(Answer::Taken);
+    assert_eq!(sender.answer(), Some(Answer::Taken));
+    let mut packet = [0; LEAST_BYTES];
+    for id in 0..9 {
+        assert_eq!(sender.send_unless_closed(&header(0, id), &[], 0), Ok(false));
+        assert!(!receiver.close(), "there is a record");
+        assert_eq!(receiver.receive(&mut packet), Ok(16));
+        receiver.tell();
+    }
+    assert!(receiver.close());
+    assert_eq!(sender.send_unless_closed(&header(0, 9), &[], 0), Err(NoRoom::Closed));
+    assert!(receiver.receive(&mut packet).is_err(), "the mark is no packet");
+}
+
+#[test]
+fn what_is_to_be_spared_is_left_free() {
+    let ((mut sender, _), (_, mut receiver)) = two_processes(LEAST_BYTES);
+    for id in 0..2 {
+        assert_eq!(sender.send_unless_closed(&header(0, id), &[], LINE), Ok(false));
+    }
+    assert_eq!(sender.send_unless_closed(&header(0, 2), &[], LINE), Err(NoRoom::Now));
+    assert_eq!(sender.send_unless_closed(&header(0, 2), &[], 0), Ok(false));
+    (0..3).for_each(|_| assert_eq!(receiver.receive(&mut [0; 64]), Ok(16)));
 }
 
 /// Loom tries every interleaving, up to as many switches away from a thread that could go on as this.
@@ -226,6 +261,32 @@ fn no_wake_up_is_lost_in_any_order() {
 }
 
 #[test]
+fn no_packet_is_lost_beside_a_ring_that_closes_in_any_order() {
+    model(3, || {
+        let (mut sender, mut receiver) = model::ring();
+        let sending = loom::thread::spawn(move || {
+            let mut over_socket = Vec::new();
+            for id in 0..2_u64 {
+                if !over_socket.is_empty()
+                    || sender.send_unless_closed(&header(8, id), &[&[7; 8]], 0).is_err()
+                {
+                    over_socket.push(id);
+                }
+            }
+            over_socket
+        });
+        let (mut packet, mut received) = ([0; 64], Vec::new());
+        while !receiver.close() {
+            assert_eq!(receiver.receive(&mut packet), Ok(24));
+            assert_eq!(packet[16..24], [7; 8]);
+            received.push(u64::from_le_bytes(packet[8..16].try_into().unwrap()));
+        }
+        received.extend(sending.join().unwrap());
+        assert_eq!(received, [0, 1]);
+    });
+}
+
+#[test]
 fn no_sender_waits_for_room_that_there_is_in_any_order() {
     model(2, || {
         let (mut sender, receiver) = model::ring();
@@ -237,7 +298,7 @@ fn no_sender_waits_for_room_that_there_is_in_any_order() {
                     match sender.send(&header(8, id), &[&(id + 100).to_le_bytes()]) {
                         Ok(true) => break rings.ring(),
                         Ok(false) => break,
-                        Err(NoRoom::Lie(lie)) => panic!("{lie:?}"),
+                        Err(other @ (NoRoom::Lie(_) | NoRoom::Closed)) => panic!("{other:?}"),
                         Err(NoRoom::Now) if sender.want_room(24).unwrap() => waits.wait(),
                         Err(NoRoom::Now) => {}
                     }

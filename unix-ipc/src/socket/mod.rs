@@ -183,7 +183,6 @@ impl Socket {
     }
 
     /// The descriptor, which other owners may keep open after this end has gone.
-    #[cfg(feature = "serde")]
     pub(crate) fn descriptor(&self) -> &Arc<OwnedFd> {
         &self.0
     }

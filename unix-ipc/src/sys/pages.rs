@@ -59,6 +59,11 @@ impl Pages {
         Ok(pages)
     }
 
+    /// Whether they are in this process: a copy of the one that mapped them has not got them, and touches none.
+    pub(crate) fn is_here(&self) -> bool {
+        self.mapped_in.is_current()
+    }
+
     /// The word at an offset in bytes, which is a multiple of 8 within the memory.
     #[inline]
     pub(crate) fn word(&self, at: usize) -> &AtomicU64 {
@@ -156,7 +161,7 @@ unsafe impl Sync for Pages {}
 impl Drop for Pages {
     fn drop(&mut self) {
         // In a copy something else may be at the address.
-        if self.mapped_in.is_current() {
+        if self.is_here() {
             // SAFETY: these pages are this value's own mapping, and nothing refers to them any more.
             let _ = unsafe { munmap(self.address.cast(), self.len) };
         }

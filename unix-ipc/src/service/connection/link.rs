@@ -3,7 +3,7 @@
 use std::io;
 use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
@@ -14,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::ProtocolError;
 use crate::frame::Kind;
 use crate::limits::Limits;
+use crate::raw_channel::commons::Commons;
 use crate::raw_channel::{Broken, Inbox, Incoming, Inlet, Message, Outgoing, Outlet, Progress};
 use crate::service::child::{Child, EXIT_WAIT};
 use crate::socket::Socket;
@@ -50,6 +51,8 @@ pub(crate) struct Link {
     // Dropped in this order: the hang-up comes first, and then the child has its time to end.
     socket: Socket,
     child: Option<Child>,
+    /// What the child's channels send through to receivers of this process.
+    _commons: Option<Arc<Commons>>,
     inbox: Mutex<Inbox>,
     maker: Maker,
     limits: Limits,
@@ -66,6 +69,7 @@ impl Link {
         Self {
             socket,
             child: None,
+            _commons: None,
             inbox: Mutex::new(Inbox::new(limits, UNFINISHED)),
             maker: Maker::Peer,
             limits,
@@ -77,8 +81,8 @@ impl Link {
     }
 
     /// The same with another owner of the other end's process.
-    pub(crate) fn with_child(self, child: Child) -> Self {
-        Self { child: Some(child), ..self }.with_maker(Maker::Us)
+    pub(crate) fn with_child(self, child: Child, commons: Option<Arc<Commons>>) -> Self {
+        Self { child: Some(child), _commons: commons, ..self }.with_maker(Maker::Us)
     }
 
     /// The same with another end that makes the rings.

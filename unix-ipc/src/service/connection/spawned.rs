@@ -12,26 +12,31 @@ use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::limits::{KERNEL_DESCRIPTORS, Limits};
-use crate::raw_channel::{Incoming, Message, keep_spare};
+use crate::raw_channel::{Incoming, Message, commons, keep_spare};
 use crate::service::child::{self, Child, SpawnError, SpawnOptions};
 use crate::socket::Socket;
 use crate::sys::liveness;
 use crate::sys::wait::wait;
 
-/// The welcome's one byte of body: whether the first descriptor is the pipe that ends with the spawner.
+/// In the first byte of the welcome's body: whether the first descriptor is the pipe that ends with the spawner.
 const WITH_LIVENESS: u8 = 1;
-const WITHOUT_LIVENESS: u8 = 0;
+/// The same: whether the next is memory that both have in common, whose name is the rest of the body.
+const WITH_COMMONS: u8 = 2;
+const WITH_BOTH: u8 = WITH_LIVENESS | WITH_COMMONS;
 
 /// Starts the command, and waits until it has called [`inherited`].
 pub(super) fn spawn(command: &mut Command, options: &SpawnOptions) -> Result<Link, SpawnError> {
     let limits = options.limits;
     let (ours, theirs) = Socket::pair().map_err(SpawnError::Io)?;
     let link = Link::new(ours, limits);
-    let liveness = send_welcome(&link, options).map_err(SpawnError::Io)?;
+    // Where there is no memory for it, values of the child's channels go over their sockets.
+    let (commons, memory) = if limits.ring_bytes > 0 { commons::make().ok().unzip() } else { (None, None) };
+    let named = commons.as_ref().map(|commons| commons.name()).zip(memory);
+    let liveness = send_welcome(&link, named, options).map_err(SpawnError::Io)?;
     let theirs = theirs.into_descriptor().map_err(SpawnError::Io)?;
     let child = child::start(command, theirs, liveness, options)?;
     match wait_for_child(&link, &child, Deadline::after(limits.handshake)) {
-        Ok(()) => Ok(link.with_child(child)),
+        Ok(()) => Ok(link.with_child(child, commons)),
         Err(error) => {
             // It is of no use to anybody: no grace.
             let _ = child.kill();
@@ -41,17 +46,27 @@ pub(super) fn spawn(command: &mut Command, options: &SpawnOptions) -> Result<Lin
 }
 
 /// Leaves in the socket what the child cannot make once it is in a sandbox, before there is a child.
-fn send_welcome(link: &Link, options: &SpawnOptions) -> io::Result<Option<OwnedFd>> {
+fn send_welcome(
+    link: &Link,
+    commons: Option<(u64, OwnedFd)>,
+    options: &SpawnOptions,
+) -> io::Result<Option<OwnedFd>> {
+    let mut body = vec![0];
     let mut riding: Vec<OwnedFd> = Vec::new();
     let mut kept = None;
     if !options.outlive_parent {
         let (reading, writing) = liveness::liveness_pipe()?;
+        body[0] |= WITH_LIVENESS;
         riding.push(reading);
         kept = Some(writing);
     }
-    let body = [if kept.is_some() { WITH_LIVENESS } else { WITHOUT_LIVENESS }];
+    if let Some((name, memory)) = commons {
+        body[0] |= WITH_COMMONS;
+        body.extend(name.to_le_bytes());
+        riding.push(memory);
+    }
     // What a message of the user's may carry does not count here.
-    for _ in 0..link.limits().spare_pairs.min((KERNEL_DESCRIPTORS - 1) / 2) {
+    for _ in 0..link.limits().spare_pairs.min((KERNEL_DESCRIPTORS - 2) / 2) {
         let (one, other) = Socket::pair()?;
         riding.push(one.into_descriptor()?);
         riding.push(other.into_descriptor()?);
@@ -115,20 +130,31 @@ pub(super) fn inherited() -> io::Result<Option<Link>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     };
     let mut descriptors = descriptors.into_iter();
-    match body.start() {
-        [WITHOUT_LIVENESS] => {}
-        [WITH_LIVENESS] => liveness::arm(descriptors.next().ok_or(io::ErrorKind::InvalidData)?)?,
-        _ => {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the spawner's first packet is another one's",
-            ));
-        }
+    let (flags, name) = welcome(body.start()).ok_or_else(foreign)?;
+    if flags & WITH_LIVENESS != 0 {
+        liveness::arm(descriptors.next().ok_or_else(foreign)?)?;
     }
+    let memory = name.map(|name| Ok::<_, io::Error>((name, descriptors.next().ok_or_else(foreign)?)));
+    commons::inherit(memory.transpose()?);
     while let (Some(one), Some(other)) = (descriptors.next(), descriptors.next()) {
         keep_spare((one.into(), other.into()));
     }
     let nothing: [Arc<OwnedFd>; 0] = [];
     link.send_named(Kind::Joined, &[], &nothing)?;
     Ok(Some(link))
+}
+
+/// What the body of a welcome says: which descriptors there are, and the name of the memory among them.
+fn welcome(body: &[u8]) -> Option<(u8, Option<u64>)> {
+    let (&flags, rest) = body.split_first()?;
+    let name = <[u8; 8]>::try_from(rest).map(u64::from_le_bytes);
+    match flags {
+        0 | WITH_LIVENESS if rest.is_empty() => Some((flags, None)),
+        WITH_COMMONS | WITH_BOTH => Some((flags, Some(name.ok()?))),
+        _ => None,
+    }
+}
+
+fn foreign() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the spawner's first packet is another one's")
 }

@@ -1,0 +1,226 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::receiving::{LaneReceiver, Next, has_packet};
+use crate::error::ProtocolError;
+use crate::frame::Kind;
+use crate::limits::Limits;
+use crate::raw_channel::inbox::{Broken, Inbox, Incoming};
+use crate::raw_channel::message::Message;
+use crate::raw_channel::read_ahead::{ReadAhead, Shown};
+use crate::ring::Answer;
+use crate::socket::Socket;
+use crate::sys::receive::{Received, Wait};
+
+/// The packets that one look takes at most, so that a peer that only rings holds nobody up.
+const PACKETS_AT_ONCE: usize = 64;
+
+/// The receiving end of a channel that may have a lane.
+///
+/// Several threads may wait at once, all for the socket. Whoever finds the lane empty while others sleep asks for a bell before
+/// he takes a packet, which may be theirs; and no packet is taken while there is a record. So a thread never sleeps beside a
+/// record for which there is no bell.
+#[derive(Debug)]
+pub(in crate::raw_channel) struct Reading {
+    inbox: Inbox,
+    lane: State,
+    /// What was in a lane when it was closed.
+    read_ahead: ReadAhead,
+    /// Threads that wait for the socket.
+    sleepers: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// There is none, and may be one.
+    None,
+    Open(Box<LaneReceiver>),
+    /// There will be none.
+    Never,
+}
+
+/// A wait of one thread.
+pub(in crate::raw_channel) struct Sleep {
+    start: Option<Instant>,
+}
+
+impl Reading {
+    pub(in crate::raw_channel) fn new(limits: Limits) -> Self {
+        Self {
+            inbox: Inbox::new(limits, limits.unfinished_messages),
+            lane: if limits.ring_bytes > 0 { State::None } else { State::Never },
+            read_ahead: ReadAhead::default(),
+            sleepers: 0,
+        }
+    }
+
+    /// What was read ahead elsewhere, before the end moved here, comes first.
+    pub(in crate::raw_channel) fn add_ahead(&mut self, read_ahead: Vec<Vec<u8>>) {
+        self.read_ahead.extend(read_ahead);
+    }
+
+    pub(in crate::raw_channel) fn inbox(&mut self) -> &mut Inbox {
+        &mut self.inbox
+    }
+
+    /// Looks for a message, without waiting; `patient` is whether to look for a while if a sender sends just now.
+    #[inline]
+    pub(in crate::raw_channel) fn look(
+        &mut self,
+        socket: &Socket,
+        patient: bool,
+    ) -> Result<Incoming, Broken> {
+        if let Some(message) = self.read_ahead.pop() {
+            return Ok(Incoming::Message(message));
+        }
+        for _ in 0..PACKETS_AT_ONCE {
+            let incoming = match self.next(socket)? {
+                Next::Record(packet, bytes) => return self.inbox.accept(packet, Received::of(bytes)),
+                Next::Empty if self.is_worth_a_look(patient) => continue,
+                Next::Empty if !self.is_turn_of_socket(socket) => return Ok(Incoming::Nothing),
+                // What was sent through the lane before the packet comes first.
+                Next::Empty if self.has_record() => continue,
+                Next::Empty | Next::Packet => self.inbox.receive_packet(socket, Wait::No)?,
+                Next::Packets => self.inbox.receive(socket, Wait::No)?,
+            };
+            match incoming {
+                Incoming::Message(message) if message.kind != Kind::Value => self.change_lane(message)?,
+                Incoming::Message(message) => {
+                    // It is another sender's, and who sent first would be nobody's to say any more.
+                    if self.is_open() {
+                        self.close();
+                    }
+                    return Ok(Incoming::Message(message));
+                }
+                Incoming::Piece => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Incoming::Piece)
+    }
+
+    /// Where the next message is.
+    #[inline]
+    fn next(&mut self, socket: &Socket) -> Result<Next, ProtocolError> {
+        let State::Open(lane) = &mut self.lane else { return Ok(Next::Packets) };
+        if !lane.is_here() {
+            return Ok(Next::Packets);
+        }
+        let next = lane.next(socket, self.sleepers > 0);
+        if next.is_err() {
+            self.lane = State::Never;
+        }
+        next
+    }
+
+    fn is_worth_a_look(&mut self, patient: bool) -> bool {
+        let State::Open(lane) = &mut self.lane else { return false };
+        patient && lane.spin()
+    }
+
+    /// Whether the socket has a packet, which may be what others sleep for: they are rung for again.
+    fn is_turn_of_socket(&mut self, socket: &Socket) -> bool {
+        if let State::Open(lane) = &mut self.lane
+            && self.sleepers > 0
+        {
+            lane.fall_asleep();
+        }
+        has_packet(socket)
+    }
+
+    fn has_record(&self) -> bool {
+        matches!(&self.lane, State::Open(lane) if lane.has_record())
+    }
+
+    #[inline]
+    fn is_open(&self) -> bool {
+        matches!(&self.lane, State::Open(lane) if lane.is_open())
+    }
+
+    /// What a sender says about a lane.
+    #[cold]
+    fn change_lane(&mut self, message: Message) -> Result<(), ProtocolError> {
+        let is_bare = message.body.len() == 0 && message.descriptors.is_empty();
+        match (message.kind, &mut self.lane) {
+            (Kind::Ring, _) => self.take_offer(message),
+            (Kind::Switch, State::Open(lane)) if is_bare => {
+                lane.switch(message.id);
+                Ok(())
+            }
+            // Of a lane that was closed, here or where the end was before.
+            (Kind::Switch | Kind::Bell, _) if is_bare => Ok(()),
+            (other, _) => Err(ProtocolError::Kind(other as u8)),
+        }
+    }
+
+    fn take_offer(&mut self, message: Message) -> Result<(), ProtocolError> {
+        let spin = self.inbox.limits().spin;
+        let offered = LaneReceiver::take(message.id, message.body.start(), message.descriptors, spin)?;
+        // One that is dropped says so to its sender. Threads that sleep know nothing of a lane yet.
+        if let Some(lane) = offered
+            && matches!(self.lane, State::None)
+            && self.sleepers == 0
+        {
+            lane.answer(Answer::Taken);
+            self.lane = State::Open(Box::new(lane));
+        }
+        Ok(())
+    }
+
+    /// Prepares to wait for the socket: `None` where there is something already. Else [`wake_up`](Self::wake_up) comes after the
+    /// wait.
+    pub(in crate::raw_channel) fn fall_asleep(&mut self) -> Option<Sleep> {
+        let mut start = None;
+        if let State::Open(lane) = &mut self.lane
+            && lane.is_here()
+        {
+            start = lane.begin_sleep();
+            if !lane.fall_asleep() {
+                self.rest();
+                return None;
+            }
+        }
+        self.sleepers += 1;
+        Some(Sleep { start })
+    }
+
+    /// After the wait.
+    pub(in crate::raw_channel) fn wake_up(&mut self, Sleep { start }: Sleep) {
+        self.sleepers -= 1;
+        if let State::Open(lane) = &mut self.lane {
+            lane.end_sleep(start);
+        }
+        self.rest();
+    }
+
+    /// The sender need not ring, if nobody sleeps.
+    fn rest(&self) {
+        if self.sleepers == 0
+            && let State::Open(lane) = &self.lane
+            && lane.is_here()
+        {
+            lane.wake_up();
+        }
+    }
+
+    /// Closes the lane for ever.
+    #[cold]
+    pub(in crate::raw_channel) fn close(&mut self) {
+        if let State::Open(lane) = std::mem::replace(&mut self.lane, State::Never)
+            && lane.is_here()
+        {
+            self.read_ahead.extend(lane.close());
+        }
+    }
+
+    /// What was in the lane when it was closed, and stays here as well.
+    pub(in crate::raw_channel) fn read_ahead(&self) -> Vec<Vec<u8>> {
+        self.read_ahead.values()
+    }
+
+    /// What an event loop that waits for this end is shown in the place of the socket: `None` where that is as good.
+    pub(in crate::raw_channel) fn show(&mut self, socket: &Socket) -> Option<Arc<Shown>> {
+        self.close();
+        self.read_ahead.show(socket)
+    }
+}

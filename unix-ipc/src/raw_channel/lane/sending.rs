@@ -1,0 +1,293 @@
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+
+use nix::poll::PollFlags;
+
+use super::commons::{self, Memory, Place};
+use crate::deadline::Deadline;
+use crate::frame::{Form, HEADER_BYTES, Header, Kind, PACKET_BYTES};
+use crate::raw_channel::Parts;
+use crate::raw_channel::outgoing::{Outgoing, Progress};
+use crate::raw_channel::outlet::{Sending, control, lie, ring_bell};
+use crate::raw_channel::spin::look_often;
+use crate::ring::{self, Answer, LINE, NoRoom};
+use crate::socket::Socket;
+use crate::sync::Turn;
+use crate::sys::core;
+use crate::sys::fork::Generation;
+use crate::sys::wait::ready;
+
+/// After so many messages a channel is worth a lane.
+const HOT: u32 = 128;
+
+/// After so many messages that nobody had to be rung for, the socket is asked whether the receiver is still there: one that
+/// died awake rings no more, and reads no more either.
+const PROBE: u32 = 32;
+
+/// What is left free for the record that announces a detour.
+const DETOUR_BYTES: usize = LINE;
+
+/// The sending end of a channel that may have a lane.
+#[derive(Debug)]
+pub(in crate::raw_channel) struct LaneSender {
+    state: State,
+    /// Tells this lane from those of other senders of the same channel.
+    id: u64,
+    ring_bytes: usize,
+    /// The messages that went into the lane since the receiver was last known to be there.
+    unprobed: u32,
+    /// A copy of the process has not got the lane's memory.
+    made_in: Generation,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Over the socket, so many messages up to now.
+    Young(u32),
+    /// The same, until the receiver has said something.
+    Offered(Box<Lane>),
+    /// Through the lane.
+    Open(Box<Lane>),
+    /// Over the socket, until there is nothing in the way of going back.
+    Detour(Box<Lane>),
+    /// Over the socket for ever.
+    Never,
+}
+
+#[derive(Debug)]
+struct Lane {
+    ring: Sending,
+    /// Where it is, which nobody else may have meanwhile.
+    _place: Place,
+}
+
+impl LaneSender {
+    pub(in crate::raw_channel) fn new(ring_bytes: usize) -> Self {
+        Self {
+            state: if ring_bytes > 0 { State::Young(0) } else { State::Never },
+            id: RandomState::new().build_hasher().finish(),
+            ring_bytes,
+            unprobed: 0,
+            made_in: Generation::current(),
+        }
+    }
+
+    /// Sends the next packet of a message, as [`Outgoing::send_packet`]. `patient` is whether to wait for room for as long as
+    /// a receiver takes that reads just now; `turn` is what a thread has that sends a long message.
+    #[inline]
+    pub(in crate::raw_channel) fn send_packet<D: AsFd>(
+        &mut self,
+        message: &mut Outgoing,
+        socket: &Socket,
+        body: Parts<'_>,
+        descriptors: &[D],
+        patient: bool,
+        turn: &Turn,
+    ) -> io::Result<Progress> {
+        if let State::Open(lane) = &mut self.state
+            && descriptors.is_empty()
+            && let Some(bytes) = message.whole(lane.ring.longest().min(PACKET_BYTES), body)
+            && self.made_in.is_current()
+            && self.unprobed < PROBE
+            && let Ok(must_ring) = lane.ring.send_unless_closed(&header(bytes), &[bytes], DETOUR_BYTES)
+        {
+            self.unprobed += 1;
+            return if must_ring { self.ring_bell(socket) } else { Ok(Progress::Done) };
+        }
+        self.send_slowly(message, socket, body, descriptors, patient, turn)
+    }
+
+    /// The same where the lane is not open, or something keeps the message from it.
+    #[cold]
+    fn send_slowly<D: AsFd>(
+        &mut self,
+        message: &mut Outgoing,
+        socket: &Socket,
+        body: Parts<'_>,
+        descriptors: &[D],
+        patient: bool,
+        turn: &Turn,
+    ) -> io::Result<Progress> {
+        if !self.made_in.is_current() {
+            self.state = State::Never;
+        }
+        let longest = self.longest();
+        if let Some(bytes) = message.whole(longest, body).filter(|_| descriptors.is_empty())
+            && self.enter(socket, turn)?
+            && let Some(must_ring) = self.send_when_possible(socket, bytes, patient)?
+        {
+            return if must_ring { self.ring_bell(socket) } else { Ok(Progress::Done) };
+        }
+        self.leave();
+        let progress = message.send_packet(&mut socket.into(), body, descriptors)?;
+        if progress == Progress::Done {
+            self.count(socket);
+        }
+        Ok(progress)
+    }
+
+    fn longest(&self) -> usize {
+        match &self.state {
+            State::Open(lane) | State::Detour(lane) | State::Offered(lane) => {
+                lane.ring.longest().min(PACKET_BYTES)
+            }
+            State::Young(_) | State::Never => HEADER_BYTES,
+        }
+    }
+
+    /// Goes through the lane from now on, if that is possible: says whether it is.
+    fn enter(&mut self, socket: &Socket, turn: &Turn) -> io::Result<bool> {
+        match &self.state {
+            State::Open(_) => return Ok(true),
+            State::Young(_) | State::Never => return Ok(false),
+            State::Offered(lane) => match lane.ring.answer() {
+                None => return Ok(false),
+                Some(Answer::Taken) => {}
+                Some(Answer::Done) => {
+                    self.state = State::Never;
+                    return Ok(false);
+                }
+            },
+            State::Detour(_) => {}
+        }
+        // What a thread sends after the long message that it is in the midst of has to come after it.
+        if turn.is_taken() {
+            return Ok(false);
+        }
+        match std::mem::replace(&mut self.state, State::Never) {
+            State::Offered(mut lane) | State::Detour(mut lane) => {
+                let has_room = lane.ring.check_room(2 * lane.ring.longest());
+                let enters = has_room.is_ok() && self.send_control(socket, Kind::Switch);
+                self.state = match has_room {
+                    Ok(()) if enters => State::Open(lane),
+                    Ok(()) | Err(NoRoom::Now) => State::Detour(lane),
+                    Err(NoRoom::Closed) => State::Never,
+                    Err(NoRoom::Lie(found)) => return Err(lie(found)),
+                };
+                Ok(enters)
+            }
+            other => {
+                self.state = other;
+                Ok(false)
+            }
+        }
+    }
+
+    fn send_control(&self, socket: &Socket, kind: Kind) -> bool {
+        socket.send_bytes(&control(kind, 0, self.id)).is_ok()
+    }
+
+    /// Sends through the lane, and says whether to ring; `None` where the message has to go over the socket.
+    fn send_when_possible(
+        &mut self,
+        socket: &Socket,
+        bytes: &[u8],
+        patient: bool,
+    ) -> io::Result<Option<bool>> {
+        if self.unprobed >= PROBE {
+            self.unprobed = 0;
+            // For the socket to say that nobody is there.
+            if ready(socket.as_fd(), PollFlags::empty(), Deadline::now())? {
+                self.state = State::Never;
+                return Ok(None);
+            }
+        }
+        let State::Open(lane) = &mut self.state else { return Ok(None) };
+        let (header, packet) = (header(bytes), HEADER_BYTES + bytes.len() + DETOUR_BYTES);
+        if patient {
+            look_often(|| has_room_soon(&mut lane.ring, packet))?;
+        }
+        match lane.ring.send_unless_closed(&header, &[bytes], DETOUR_BYTES) {
+            Ok(must_ring) => {
+                self.unprobed += 1;
+                Ok(Some(must_ring))
+            }
+            Err(NoRoom::Now) => Ok(None),
+            Err(NoRoom::Closed) => {
+                self.state = State::Never;
+                Ok(None)
+            }
+            Err(NoRoom::Lie(found)) => {
+                self.state = State::Never;
+                Err(lie(found))
+            }
+        }
+    }
+
+    /// What follows goes over the socket, and the receiver is told so in the lane.
+    pub(in crate::raw_channel) fn leave(&mut self) {
+        if !matches!(self.state, State::Open(_)) {
+            return;
+        }
+        let State::Open(mut lane) = std::mem::replace(&mut self.state, State::Never) else { return };
+        // A receiver that sleeps need not be rung for: the packet that follows wakes it.
+        if lane.ring.send_unless_closed(&control(Kind::Switch, 0, self.id), &[], 0).is_ok() {
+            self.state = State::Detour(lane);
+        }
+    }
+
+    /// Everything goes over the socket from now on.
+    pub(in crate::raw_channel) fn give_up(&mut self) {
+        if self.made_in.is_current() {
+            self.leave();
+        }
+        self.state = State::Never;
+    }
+
+    /// A message has gone over the socket.
+    fn count(&mut self, socket: &Socket) {
+        let State::Young(sent) = &mut self.state else { return };
+        *sent += 1;
+        if *sent == HOT {
+            self.state = self.offer(socket).map_or(State::Young(0), |lane| State::Offered(Box::new(lane)));
+        }
+    }
+
+    /// Offers a lane. Where that is not possible now, the channel goes on as before.
+    fn offer(&self, socket: &Socket) -> Option<Lane> {
+        let Memory { pages, start, bytes, place } = commons::memory(self.ring_bytes)?;
+        let ring = ring::lone_sender(pages, start, bytes);
+        let body = [bytes as u64, place.name(), place.index()].map(u64::to_le_bytes).concat();
+        let file = place.file();
+        let header = Header {
+            kind: Kind::Ring,
+            form: Form::Whole,
+            descriptors: file.is_some().into(),
+            length: u32::try_from(body.len()).ok()?,
+            id: self.id,
+        };
+        let descriptors: Vec<_> = file.into_iter().collect();
+        socket.send(&[IoSlice::new(&header.encode()), IoSlice::new(&body)], &descriptors).ok()?;
+        Some(Lane { ring, _place: place.offered() })
+    }
+
+    /// Wakes the receiver, which has the message already: an error says that it is gone.
+    #[cold]
+    fn ring_bell(&mut self, socket: &Socket) -> io::Result<Progress> {
+        self.unprobed = 0;
+        if let (State::Open(lane), Some(core)) = (&self.state, core::current()) {
+            lane.ring.is_on_core(core);
+        }
+        ring_bell(socket)?;
+        Ok(Progress::Done)
+    }
+}
+
+/// Whether there is room, as [`look_often`] asks: not worth while where the receiver waits on this core.
+fn has_room_soon(ring: &mut Sending, packet: usize) -> io::Result<Option<bool>> {
+    match ring.check_room(packet) {
+        Ok(()) => return Ok(Some(true)),
+        Err(NoRoom::Lie(found)) => return Err(lie(found)),
+        Err(NoRoom::Now | NoRoom::Closed) => {}
+    }
+    let (Some(here), Some(there)) = (core::current(), ring.receivers_core()) else { return Ok(None) };
+    Ok((here != there).then_some(false))
+}
+
+#[inline]
+fn header(bytes: &[u8]) -> [u8; HEADER_BYTES] {
+    // A message that fits a packet is shorter than 4 GiB.
+    Header { kind: Kind::Value, form: Form::Whole, descriptors: 0, length: bytes.len() as u32, id: 0 }
+        .encode()
+}

@@ -1,0 +1,100 @@
+//! What stands for the lane where the library is built without rings: everything goes over the socket.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use super::Parts;
+use super::inbox::{Broken, Inbox, Incoming};
+use super::outgoing::{Outgoing, Progress};
+use super::read_ahead::{ReadAhead, Shown};
+use crate::frame::Kind;
+use crate::limits::Limits;
+use crate::socket::Socket;
+use crate::sync::Turn;
+use crate::sys::receive::Wait;
+
+/// The sending end of a channel.
+#[derive(Debug)]
+pub(super) struct LaneSender;
+
+impl LaneSender {
+    #[cfg(feature = "serde")]
+    pub(super) fn new(_ring_bytes: usize) -> Self {
+        Self
+    }
+
+    pub(super) fn send_packet<D: AsFd>(
+        &mut self,
+        message: &mut Outgoing,
+        socket: &Socket,
+        body: Parts<'_>,
+        descriptors: &[D],
+        _patient: bool,
+        _turn: &Turn,
+    ) -> io::Result<Progress> {
+        message.send_packet(&mut socket.into(), body, descriptors)
+    }
+
+    pub(super) fn leave(&mut self) {}
+
+    #[cfg(feature = "serde")]
+    pub(super) fn give_up(&mut self) {}
+}
+
+/// The receiving end of a channel.
+#[derive(Debug)]
+pub(super) struct Reading {
+    inbox: Inbox,
+    /// What a process with lanes had read ahead before the end moved here.
+    read_ahead: ReadAhead,
+}
+
+/// A wait of one thread.
+pub(super) struct Sleep;
+
+impl Reading {
+    pub(super) fn new(limits: Limits) -> Self {
+        let inbox = Inbox::new(limits, limits.unfinished_messages);
+        Self { inbox, read_ahead: ReadAhead::default() }
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn add_ahead(&mut self, read_ahead: Vec<Vec<u8>>) {
+        self.read_ahead.extend(read_ahead);
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn inbox(&mut self) -> &mut Inbox {
+        &mut self.inbox
+    }
+
+    /// Looks for a message, without waiting. What a sender says about a lane is passed over: it goes on over the socket.
+    pub(super) fn look(&mut self, socket: &Socket, _patient: bool) -> Result<Incoming, Broken> {
+        if let Some(message) = self.read_ahead.pop() {
+            return Ok(Incoming::Message(message));
+        }
+        match self.inbox.receive(socket, Wait::No)? {
+            Incoming::Message(message) if message.kind == Kind::Ring => Ok(Incoming::Piece),
+            other => Ok(other),
+        }
+    }
+
+    pub(super) fn fall_asleep(&mut self) -> Option<Sleep> {
+        Some(Sleep)
+    }
+
+    pub(super) fn wake_up(&mut self, _sleep: Sleep) {}
+
+    #[cfg(feature = "serde")]
+    pub(super) fn close(&mut self) {}
+
+    #[cfg(feature = "serde")]
+    pub(super) fn read_ahead(&self) -> Vec<Vec<u8>> {
+        self.read_ahead.values()
+    }
+
+    pub(super) fn show(&mut self, socket: &Socket) -> Option<Arc<Shown>> {
+        self.read_ahead.show(socket)
+    }
+}
