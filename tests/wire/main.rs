@@ -7,6 +7,7 @@ mod util;
 
 mod calls;
 mod channels;
+mod lanes;
 mod raw;
 mod rings;
 mod spawning;
@@ -18,6 +19,7 @@ fn every_vector_is_sent_and_received() {
     let tests = [
         include_str!("calls.rs"),
         include_str!("channels.rs"),
+        include_str!("lanes.rs"),
         include_str!("rings.rs"),
         include_str!("spawning.rs"),
     ]

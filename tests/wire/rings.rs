@@ -6,12 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::thread;
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use unix_ipc::Connection;
 
 use crate::calls::{ABACUS, Calculator as _, CalculatorClient, CalculatorServer};
 use crate::raw::Raw;
+use crate::spawning::sized_memory;
 use crate::util::{Watchdog, wait_until};
 use crate::vectors::{assert_is, filled, vector};
 
@@ -117,11 +116,7 @@ fn a_server_takes_rings_and_lets_them_go_when_its_client_moves() {
     raw.give("hello/client", &[]);
     raw.expect_named("hello/server");
 
-    let file = memfd_create(c"rings", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).unwrap();
-    let file = File::from(file);
-    file.set_len(2 * (RECORDS + BYTES)).unwrap();
-    let sized = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(sized)).unwrap();
+    let file = sized_memory(2 * (RECORDS + BYTES));
     let (mut ours, mut theirs) = Ring::both(&file);
     raw.give("ring", &[file.as_fd()]);
     raw.expect("switch");

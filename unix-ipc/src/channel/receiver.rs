@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::codec::{self, Arrived, DecodeError};
 use crate::deadline::Deadline;
 use crate::error::RecvError;
-use crate::raw_channel::{Message, RawReceiver};
+use crate::raw_channel::{Body, Message, RawReceiver};
 
 /// The receiving end of a [`channel`](crate::channel()).
 ///
@@ -36,6 +36,9 @@ impl<T: DeserializeOwned> Receiver<T> {
     ///
     /// Waits until a value is there.
     pub fn recv(&self) -> Result<T, RecvError> {
+        if let Some(value) = self.at_hand() {
+            return value;
+        }
         self.decode(self.raw.receive(Deadline::NEVER)?)
     }
 
@@ -49,6 +52,9 @@ impl<T: DeserializeOwned> Receiver<T> {
     ///
     /// Never.
     pub fn try_recv(&self) -> Result<Option<T>, RecvError> {
+        if let Some(value) = self.at_hand() {
+            return value.map(Some);
+        }
         self.raw.try_receive()?.map(|message| self.decode(message)).transpose()
     }
 
@@ -62,6 +68,9 @@ impl<T: DeserializeOwned> Receiver<T> {
     ///
     /// Waits for as long as `timeout` says.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
+        if let Some(value) = self.at_hand() {
+            return value;
+        }
         self.decode(self.raw.receive(Deadline::after(timeout))?)
     }
 
@@ -82,9 +91,19 @@ impl<T: DeserializeOwned> Receiver<T> {
         Iter { receiver: self, ended: false }
     }
 
-    fn decode(&self, mut message: Message) -> Result<T, RecvError> {
-        let arrived = Arrived { descriptors: message.descriptors, reply: None };
-        codec::decode((&mut message.body).into(), arrived, self.raw.limits()).map_err(RecvError::from)
+    /// The next value, where that takes no system call.
+    #[inline]
+    fn at_hand(&self) -> Option<Result<T, RecvError>> {
+        self.raw.at_hand().map(|body| self.decode_with(body, Arrived::default()))
+    }
+
+    fn decode(&self, message: Message) -> Result<T, RecvError> {
+        self.decode_with(message.body, Arrived { descriptors: message.descriptors, reply: None })
+    }
+
+    #[inline]
+    fn decode_with(&self, mut body: Body, arrived: Arrived) -> Result<T, RecvError> {
+        codec::decode((&mut body).into(), arrived, self.raw.limits()).map_err(RecvError::from)
     }
 }
 

@@ -49,6 +49,9 @@ impl Attachments {
     /// The kernel has taken the message.
     #[inline]
     pub(crate) fn accepted(&mut self) {
+        if self.items.is_empty() {
+            return;
+        }
         for item in self.items.drain(..) {
             if let Item::Later(attachment) = item {
                 attachment.accepted();

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 
@@ -7,27 +6,17 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use super::deserializer::Input;
+use super::room::Room;
 use super::serializer::Output;
 use super::table::{Decoding, Encoding};
 use super::{Arrived, Attachments, DecodeError, EncodeError, Source, bytes};
 use crate::Limits;
 use crate::raw_channel::{LEAST_BLOCK, Parts};
 
-/// Room for a small message, so that most are one allocation.
-const USUAL_BYTES: usize = 128;
-
-/// The most room that a thread keeps for its next message.
-const MOST_SPARE_BYTES: usize = 64 << 10;
-
-thread_local! {
-    /// The room of a message that was sent, for the next one.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
 /// The bytes and the attachments of one message on its way out.
 #[derive(Debug)]
 pub(crate) struct Encoder<'b> {
-    bytes: Vec<u8>,
+    bytes: Room,
     /// A block that is sent from where it lies, and how many of the bytes stand before it.
     block: Option<(usize, Cow<'b, [u8]>)>,
     attachments: Attachments,
@@ -36,9 +25,7 @@ pub(crate) struct Encoder<'b> {
 impl<'b> Encoder<'b> {
     #[inline]
     pub(crate) fn new() -> Self {
-        let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
-        bytes.reserve(USUAL_BYTES);
-        Self { bytes, block: None, attachments: Attachments::default() }
+        Self { bytes: Room::take(), block: None, attachments: Attachments::default() }
     }
 
     /// Appends a value. Values put one after another are the bytes of a tuple of them.
@@ -124,7 +111,7 @@ impl<'b> Encoder<'b> {
     #[inline]
     pub(crate) fn bytes(&self) -> Parts<'_> {
         match &self.block {
-            None => Parts::from(&*self.bytes),
+            None => Parts::from(&**self.bytes),
             Some((before, block)) => {
                 let (before, behind) = self.bytes.split_at_checked(*before).unwrap_or((&self.bytes, &[]));
                 Parts::with_block(before, block, behind)
@@ -135,7 +122,7 @@ impl<'b> Encoder<'b> {
     /// The bytes, for a message that has to wait, and is empty then.
     #[cfg(feature = "macros")]
     pub(crate) fn keep(&mut self) -> Encoder<'static> {
-        let bytes = std::mem::take(&mut self.bytes);
+        let bytes = self.bytes.take_bytes().into();
         let block = self.block.take().map(|(before, block)| (before, block.into_owned().into()));
         Encoder { bytes, block, attachments: Attachments::default() }
     }
@@ -146,19 +133,7 @@ impl<'b> Encoder<'b> {
     }
 
     pub(crate) fn finish(mut self) -> (Vec<u8>, Attachments) {
-        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.attachments))
-    }
-}
-
-impl Drop for Encoder<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        if bytes.capacity() <= MOST_SPARE_BYTES {
-            bytes.clear();
-            // The thread's own is gone while the thread ends.
-            let _ = SPARE.try_with(|spare| spare.set(bytes));
-        }
+        (self.bytes.take_bytes(), std::mem::take(&mut self.attachments))
     }
 }
 

@@ -11,6 +11,7 @@ mod encoder;
 mod error;
 mod format;
 mod reply_path;
+mod room;
 mod serializer;
 mod source;
 mod table;

@@ -16,7 +16,7 @@ pub(crate) struct Message {
 
 impl Message {
     /// A value of a plain channel, which has nothing beside it.
-    pub(super) fn value(bytes: Vec<u8>) -> Self {
-        Self { kind: Kind::Value, id: 0, body: bytes.into(), descriptors: Vec::new() }
+    pub(super) fn value(body: impl Into<Body>) -> Self {
+        Self { kind: Kind::Value, id: 0, body: body.into(), descriptors: Vec::new() }
     }
 }

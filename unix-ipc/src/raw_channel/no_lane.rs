@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+#[cfg(feature = "serde")]
+use super::Body;
 use super::Parts;
 use super::inbox::{Broken, Inbox, Incoming};
 use super::outgoing::{Outgoing, Progress};
@@ -22,6 +24,10 @@ impl LaneSender {
     #[cfg(feature = "serde")]
     pub(super) fn new(_ring_bytes: usize) -> Self {
         Self
+    }
+
+    pub(super) fn send_small(&mut self, _bytes: &[u8], _socket: &Socket) -> Option<io::Result<()>> {
+        None
     }
 
     pub(super) fn send_packet<D: AsFd>(
@@ -67,6 +73,11 @@ impl Reading {
     #[cfg(feature = "serde")]
     pub(super) fn inbox(&mut self) -> &mut Inbox {
         &mut self.inbox
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn at_hand(&mut self) -> Option<Body> {
+        None
     }
 
     /// Looks for a message, without waiting. What a sender says about a lane is passed over: it goes on over the socket.

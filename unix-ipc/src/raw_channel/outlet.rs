@@ -280,7 +280,7 @@ pub(super) fn send_through<D: AsFd>(
     if !descriptors.is_empty() {
         send_descriptors(ring, socket, packet, descriptors)?;
     }
-    if ring.send(packet.header, &[packet.place, packet.piece]).map_err(no_room)? {
+    if ring.send(packet.header, packet.place, packet.piece).map_err(no_room)? {
         ring_bell(socket)?;
     }
     Ok(())

@@ -27,13 +27,7 @@ pub(super) struct Shown {
 }
 
 impl ReadAhead {
-    #[inline]
     pub(super) fn pop(&mut self) -> Option<Message> {
-        if self.values.is_empty() { None } else { self.pop_first() }
-    }
-
-    #[cold]
-    fn pop_first(&mut self) -> Option<Message> {
         let value = self.values.pop_front()?;
         if self.values.is_empty()
             && let Some(shown) = self.raised.take()

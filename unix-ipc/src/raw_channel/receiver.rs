@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use nix::poll::PollFlags;
 
+#[cfg(feature = "serde")]
+use super::Body;
 use super::Message;
 use super::inbox::Incoming;
 use super::lane::Reading;
@@ -88,6 +90,13 @@ impl RawReceiver {
     /// Waits for as long as `timeout` says.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Parts, RecvError> {
         self.receive(Deadline::after(timeout)).map(Message::into_parts)
+    }
+
+    /// The bytes of the next message where they are in memory that both ends share, and there are no descriptors with them.
+    #[cfg(feature = "serde")]
+    #[inline]
+    pub(crate) fn at_hand(&self) -> Option<Body> {
+        lock(&self.reading).at_hand()
     }
 
     pub(crate) fn receive(&self, deadline: Deadline) -> Result<Message, RecvError> {

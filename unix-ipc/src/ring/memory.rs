@@ -13,9 +13,15 @@ pub(crate) trait Memory {
     fn swap(&self, at: usize, word: u64) -> u64;
     /// Writes a word in the place of 0: false, and nothing done, where it is another.
     fn fill(&self, at: usize, word: u64) -> bool;
+    /// Writes a word, and reads another, as if a [`fence`](Self::fence) were between them.
+    fn store_then_load(&self, at: usize, word: u64, other: usize) -> u64;
+    /// The same for a word in the place of 0: `None`, and nothing done, where it is another.
+    fn fill_then_load(&self, at: usize, word: u64, other: usize) -> Option<u64>;
     /// Between a store and a later load of another word: of two ends that both do so, one sees the other's store.
     fn fence(&self);
     fn write(&self, at: usize, bytes: &[u8]);
+    /// The same for one word.
+    fn write_word(&self, at: usize, word: u64);
     fn read(&self, at: usize, into: &mut [u8]);
     /// Reads so many bytes to the end of a vector.
     fn append(&self, at: usize, len: usize, into: &mut Vec<u8>);
@@ -42,6 +48,19 @@ impl Memory for Arc<Pages> {
         self.word(at).compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    // Both are exchanges and not stores with fences: where every exchange is a fence already, that is half the time.
+    #[inline]
+    fn store_then_load(&self, at: usize, word: u64, other: usize) -> u64 {
+        self.word(at).swap(word, Ordering::SeqCst);
+        self.word(other).load(Ordering::SeqCst)
+    }
+
+    #[inline]
+    fn fill_then_load(&self, at: usize, word: u64, other: usize) -> Option<u64> {
+        self.word(at).compare_exchange(0, word, Ordering::SeqCst, Ordering::Acquire).ok()?;
+        Some(self.word(other).load(Ordering::SeqCst))
+    }
+
     #[inline]
     fn fence(&self) {
         fence(Ordering::SeqCst);
@@ -50,6 +69,11 @@ impl Memory for Arc<Pages> {
     #[inline]
     fn write(&self, at: usize, bytes: &[u8]) {
         Pages::write(self, at, bytes);
+    }
+
+    #[inline]
+    fn write_word(&self, at: usize, word: u64) {
+        self.word(at).store(word, Ordering::Relaxed);
     }
 
     #[inline]

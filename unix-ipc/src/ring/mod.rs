@@ -4,9 +4,9 @@
 //! system call and never waits. The bell itself, descriptors and the other end's death are the socket's.
 //!
 //! A packet stands in a ring as a record: its header, whose first word is written last, and its body, up to the next
-//! multiple of [`LINE`]. The first word of a header is never 0, and the first word behind the last record always is: so
-//! the receiver finds a small packet whole in the one cache line that it looks at, and needs no index of the sender's.
-//! The sender learns from the receiver's count of bytes where there is room, and looks at it only when it runs out.
+//! multiple of [`LINE`], or of [`LONE_ALIGN`] in a ring that has none beside it. The first word of a header is never 0, and
+//! the first word behind the last record always is: so the receiver finds a small packet whole in the one cache line that it
+//! looks at, and needs no index of the sender's. The sender learns from the receiver's count of bytes where there is room, and looks at it only when it runs out.
 //!
 //! Nothing in the memory is believed. Each end keeps its own place in memory of its own; of the other's it reads one number
 //! at a time, once, and holds it against what it can be.
@@ -25,7 +25,7 @@ pub(crate) use self::receiver::{PEEKED, RingReceiver};
 pub(crate) use self::sender::{NoRoom, RingSender};
 
 /// Records begin at multiples of this: what one core hands another at once.
-pub(crate) const LINE: usize = 64;
+const LINE: usize = 64;
 
 /// What an end shares with the other, at offsets of its ring. What different ends write is kept apart by more than a
 /// line, because processors fetch two.
@@ -75,6 +75,8 @@ struct Layout {
     start: usize,
     /// The bytes for records: a power of two.
     bytes: usize,
+    /// Records begin at multiples of this.
+    align: usize,
 }
 
 /// The smallest ring: it holds a header, a line of a body and the word behind them.
@@ -94,12 +96,15 @@ pub(crate) fn ends<M: Memory + Clone>(
     bytes: usize,
     first: bool,
 ) -> (RingSender<M>, RingReceiver<M>) {
-    let one = Layout { start: 0, bytes };
-    let other = Layout { start: place::RECORDS.saturating_add(bytes), bytes };
+    let one = Layout { start: 0, bytes, align: LINE };
+    let other = Layout { start: place::RECORDS.saturating_add(bytes), bytes, align: LINE };
     let (sends, receives) = if first { (one, other) } else { (other, one) };
     let others_core = sends.control(place::CORE);
     (RingSender::new(memory.clone(), sends), RingReceiver::new(memory.clone(), receives, others_core))
 }
+
+/// Where the records of a ring begin that has none beside it: two small ones share a line.
+pub(crate) const LONE_ALIGN: usize = 32;
 
 /// How much memory one ring takes that has so many bytes for records, and none beside it.
 pub(crate) const fn lone_bytes(bytes: usize) -> usize {
@@ -109,7 +114,7 @@ pub(crate) const fn lone_bytes(bytes: usize) -> usize {
 /// The sending end of a ring that has none beside it, at an offset of the memory. What it shares is as it was, of an earlier
 /// ring perhaps: nobody receives from it yet, so it is cleared.
 pub(crate) fn lone_sender<M: Memory>(memory: M, start: usize, bytes: usize) -> RingSender<M> {
-    let layout = Layout { start, bytes };
+    let layout = Layout { start, bytes, align: LONE_ALIGN };
     for place in place::ALL {
         memory.store(layout.control(place), 0);
     }
@@ -119,7 +124,7 @@ pub(crate) fn lone_sender<M: Memory>(memory: M, start: usize, bytes: usize) -> R
 
 /// The receiving end of the same.
 pub(crate) fn lone_receiver<M: Memory>(memory: M, start: usize, bytes: usize) -> RingReceiver<M> {
-    let layout = Layout { start, bytes };
+    let layout = Layout { start, bytes, align: LONE_ALIGN };
     RingReceiver::new(memory, layout, layout.control(place::SENDERS_CORE))
 }
 
@@ -163,10 +168,11 @@ impl Layout {
     const fn longest(self) -> usize {
         if self.bytes > LEAST_BYTES { self.bytes / 4 } else { self.bytes / 2 }
     }
-}
 
-/// The bytes that a packet takes.
-#[inline]
-const fn record_bytes(packet: usize) -> u64 {
-    (packet as u64).next_multiple_of(LINE as u64)
+    /// The bytes that a packet takes.
+    #[inline]
+    const fn record_bytes(self, packet: usize) -> u64 {
+        let spare = (self.align as u64).wrapping_sub(1);
+        (packet as u64).wrapping_add(spare) & !spare
+    }
 }

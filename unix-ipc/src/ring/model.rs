@@ -7,7 +7,7 @@ use std::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
 
-use super::{Memory, RingReceiver, RingSender, lone_receiver, lone_sender, place};
+use super::{LINE, Layout, Memory, RingReceiver, RingSender, place};
 
 /// The bytes for records: three of a line, and the word behind them.
 pub(super) const BYTES: usize = super::LEAST_BYTES;
@@ -21,7 +21,7 @@ impl Words {
         let controls = place::ALL.into_iter();
         let records = (place::RECORDS..place::RECORDS + BYTES).step_by(8);
         // Of a line only the header and one word of the body are used.
-        let used = records.filter(|at| at % super::LINE < 24);
+        let used = records.filter(|at| at % LINE < 24);
         Self(Arc::new(controls.chain(used).map(|at| (at, AtomicU64::new(0))).collect()))
     }
 
@@ -47,6 +47,21 @@ impl Memory for Words {
         self.word(at).compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    // Loom takes sequentially consistent accesses for less than they are; fences it knows.
+    fn store_then_load(&self, at: usize, word: u64, other: usize) -> u64 {
+        self.store(at, word);
+        self.fence();
+        self.load(other)
+    }
+
+    fn fill_then_load(&self, at: usize, word: u64, other: usize) -> Option<u64> {
+        if !self.fill(at, word) {
+            return None;
+        }
+        self.fence();
+        Some(self.load(other))
+    }
+
     fn fence(&self) {
         fence(Ordering::SeqCst);
     }
@@ -56,6 +71,10 @@ impl Memory for Words {
             let word = u64::from_le_bytes(word.try_into().unwrap());
             self.word(at + 8 * index).store(word, Ordering::Relaxed);
         }
+    }
+
+    fn write_word(&self, at: usize, word: u64) {
+        self.word(at).store(word, Ordering::Relaxed);
     }
 
     fn append(&self, at: usize, len: usize, into: &mut Vec<u8>) {
@@ -73,8 +92,8 @@ impl Memory for Words {
 
 /// The two ends of one ring.
 pub(super) fn ring() -> (RingSender<Words>, RingReceiver<Words>) {
-    let memory = Words::new();
-    (lone_sender(memory.clone(), 0, BYTES), lone_receiver(memory, 0, BYTES))
+    let (memory, layout) = (Words::new(), Layout { start: 0, bytes: BYTES, align: LINE });
+    (RingSender::new(memory.clone(), layout), RingReceiver::new(memory, layout, layout.control(place::CORE)))
 }
 
 /// The socket as a bell: it holds one ring, and takes more for rung.

@@ -1,5 +1,5 @@
 use super::sender::HEADER;
-use super::{Answer, CLOSED, LINE, Layout, Lie, Memory, place, record_bytes};
+use super::{Answer, CLOSED, LINE, Layout, Lie, Memory, place};
 
 /// How much of a packet can be looked at before it is taken: two headers.
 pub(crate) const PEEKED: usize = 2 * HEADER;
@@ -56,9 +56,19 @@ impl<M: Memory> RingReceiver<M> {
     #[inline]
     pub(crate) fn receive(&mut self, into: &mut [u8]) -> Result<usize, Lie> {
         let first = self.first_word();
-        if first == 0 {
-            return Ok(0);
-        }
+        if first == 0 { Ok(0) } else { self.take(first, into) }
+    }
+
+    /// The same for a packet whose header begins with these four bytes; any other stays where it is.
+    #[inline]
+    pub(crate) fn receive_like(&mut self, start: [u8; 4], into: &mut [u8]) -> Result<usize, Lie> {
+        let first = self.first_word();
+        if first as u32 == u32::from_le_bytes(start) { self.take(first, into) } else { Ok(0) }
+    }
+
+    /// Takes the packet with this first word.
+    #[inline]
+    fn take(&mut self, first: u64, into: &mut [u8]) -> Result<usize, Lie> {
         let length = (first >> 32) as usize;
         let packet = length.saturating_add(HEADER);
         if packet > self.layout.longest() {
@@ -69,7 +79,7 @@ impl<M: Memory> RingReceiver<M> {
         };
         *word = first.to_le_bytes();
         self.copy(self.read.wrapping_add(word.len() as u64), rest);
-        self.read = self.read.wrapping_add(record_bytes(packet));
+        self.read = self.read.wrapping_add(self.layout.record_bytes(packet));
         Ok(packet)
     }
 
@@ -99,7 +109,7 @@ impl<M: Memory> RingReceiver<M> {
         if before < len {
             self.memory.append(self.layout.at(0), len.saturating_sub(before), into);
         }
-        self.read = self.read.wrapping_add(record_bytes(packet));
+        self.read = self.read.wrapping_add(self.layout.record_bytes(packet));
         Ok(())
     }
 

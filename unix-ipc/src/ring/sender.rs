@@ -1,4 +1,4 @@
-use super::{Answer, LINE, Layout, Lie, Memory, place, record_bytes};
+use super::{Answer, Layout, Lie, Memory, place};
 
 /// The bytes of a header, whose first word says that the record is there.
 pub(super) const HEADER: usize = 16;
@@ -50,13 +50,14 @@ impl<M: Memory> RingSender<M> {
 
     /// Sends a packet: its header, and what makes up its body. Says whether the receiver sleeps and is to be rung for.
     ///
-    /// The first word of the header must not be 0, and each part but the last a multiple of 8 bytes long.
+    /// The first word of the header must not be 0. The body is in two parts, of which the first is a multiple of 8 bytes long.
     #[inline]
-    pub(crate) fn send(&mut self, header: &[u8; HEADER], parts: &[&[u8]]) -> Result<bool, NoRoom> {
-        self.check_room(packet_bytes(parts))?;
-        let record = self.write_record(header, parts);
-        self.memory.store(record.start, record.first);
-        Ok(self.published(record.end))
+    pub(crate) fn send(&mut self, header: &[u8; HEADER], place: &[u8], piece: &[u8]) -> Result<bool, NoRoom> {
+        self.check_room(HEADER.saturating_add(place.len()).saturating_add(piece.len()))?;
+        let record = self.write_record(header, place, piece);
+        let asleep = self.layout.control(place::ASLEEP);
+        let is_asleep = self.memory.store_then_load(record.start, record.first, asleep) != 0;
+        Ok(self.published(record.end, is_asleep))
     }
 
     /// The same into a ring that its receiver may close, which [`NoRoom::Closed`] says. So much more room is left free.
@@ -64,29 +65,32 @@ impl<M: Memory> RingSender<M> {
     pub(crate) fn send_unless_closed(
         &mut self,
         header: &[u8; HEADER],
-        parts: &[&[u8]],
+        body: &[u8],
         spared: usize,
     ) -> Result<bool, NoRoom> {
-        self.check_room(packet_bytes(parts).saturating_add(spared))?;
-        let record = self.write_record(header, parts);
-        if !self.memory.fill(record.start, record.first) {
-            return Err(NoRoom::Closed);
+        self.check_room(HEADER.saturating_add(body.len()).saturating_add(spared))?;
+        let record = self.write_record(header, &[], body);
+        let asleep = self.layout.control(place::ASLEEP);
+        match self.memory.fill_then_load(record.start, record.first, asleep) {
+            None => Err(NoRoom::Closed),
+            Some(is_asleep) => Ok(self.published(record.end, is_asleep != 0)),
         }
-        Ok(self.published(record.end))
     }
 
     /// Writes a record, for which there is room, but for its first word.
     #[inline]
-    fn write_record(&self, header: &[u8; HEADER], parts: &[&[u8]]) -> Record {
+    fn write_record(&self, header: &[u8; HEADER], place: &[u8], piece: &[u8]) -> Record {
         let mut position = self.written.wrapping_add(HEADER as u64);
-        for part in parts {
-            self.write(position, part);
-            position = position.wrapping_add(part.len() as u64);
+        if !place.is_empty() {
+            self.write(position, place);
+            position = position.wrapping_add(place.len() as u64);
         }
+        self.write(position, piece);
+        let packet = HEADER.saturating_add(place.len()).saturating_add(piece.len());
         let start = self.layout.at(self.written);
-        let end = self.written.wrapping_add(record_bytes(packet_bytes(parts)));
-        let (first, rest) = first_word(header);
-        self.memory.write(start.wrapping_add(size_of_val(&first)), rest);
+        let end = self.written.wrapping_add(self.layout.record_bytes(packet));
+        let [first, second] = words(header);
+        self.memory.write_word(start.wrapping_add(size_of_val(&first)), second);
         // Before the record is there, because behind it the receiver may close the ring.
         if self.cleared != end {
             self.memory.store(self.layout.at(end), 0);
@@ -96,11 +100,9 @@ impl<M: Memory> RingSender<M> {
 
     /// The first word is written, and from then on the receiver has it.
     #[inline]
-    fn published(&mut self, end: u64) -> bool {
+    fn published(&mut self, end: u64, is_asleep: bool) -> bool {
         self.written = end;
-        self.memory.fence();
-        let must_ring = self.memory.load(self.layout.control(place::ASLEEP)) != 0
-            && self.memory.swap(self.layout.control(place::ASLEEP), 0) != 0;
+        let must_ring = is_asleep && self.memory.swap(self.layout.control(place::ASLEEP), 0) != 0;
         self.clear_ahead();
         must_ring
     }
@@ -119,9 +121,9 @@ impl<M: Memory> RingSender<M> {
     /// end's, it takes as long to get it as to hand a packet over.
     #[inline]
     fn clear_ahead(&mut self) {
-        let next = self.written.wrapping_add(LINE as u64);
+        let next = self.written.wrapping_add(self.layout.align as u64);
         self.cleared = self.written;
-        if self.free() > const { 2 * LINE as u64 } {
+        if self.free() > (self.layout.align as u64).saturating_mul(2) {
             self.memory.store(self.layout.at(next), 0);
             self.cleared = next;
         }
@@ -162,7 +164,7 @@ impl<M: Memory> RingSender<M> {
         let consumed = self.memory.load(self.layout.control(place::CONSUMED));
         let (more, at_most) =
             (consumed.wrapping_sub(self.consumed), self.written.wrapping_sub(self.consumed));
-        if more > at_most || !consumed.is_multiple_of(LINE as u64) {
+        if more > at_most || !consumed.is_multiple_of(self.layout.align as u64) {
             return Err(Lie("a place in the ring that was not reached"));
         }
         self.consumed = consumed;
@@ -172,7 +174,7 @@ impl<M: Memory> RingSender<M> {
     /// One line stays free: the word behind the last record is 0.
     #[inline]
     fn has_room(&self, packet: usize) -> bool {
-        record_bytes(packet).saturating_add(LINE as u64) <= self.free()
+        self.layout.record_bytes(packet).saturating_add(self.layout.align as u64) <= self.free()
     }
 
     #[inline]
@@ -205,15 +207,10 @@ struct Record {
     end: u64,
 }
 
-/// The bytes of a packet whose body is made up of these.
+/// The words of a header, of which the first is written last.
 #[inline]
-fn packet_bytes(parts: &[&[u8]]) -> usize {
-    parts.iter().fold(HEADER, |sum, part| sum.saturating_add(part.len()))
-}
-
-/// The word of a header that is written last, and the bytes behind it.
-#[inline]
-fn first_word(header: &[u8; HEADER]) -> (u64, &[u8]) {
-    let (word, rest) = header.split_first_chunk().unwrap_or((&[0; size_of::<u64>()], &[]));
-    (u64::from_le_bytes(*word), rest)
+fn words(header: &[u8; HEADER]) -> [u64; 2] {
+    let (words, _) = header.as_chunks();
+    let [first, second] = words else { return [0; 2] };
+    [u64::from_le_bytes(*first), u64::from_le_bytes(*second)]
 }

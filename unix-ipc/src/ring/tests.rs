@@ -50,7 +50,7 @@ fn packets_come_out_as_they_went_in_over_many_laps() {
         if random(&mut state).is_multiple_of(2) {
             let bytes = body(len_of(sent), sent);
             let (place, piece) = bytes.split_at(if bytes.len() < 16 { 0 } else { 16 });
-            match sender.send(&header(bytes.len(), sent), &[place, piece]) {
+            match sender.send(&header(bytes.len(), sent), place, piece) {
                 Ok(_) => sent += 1,
                 Err(NoRoom::Now) => {}
                 Err(other) => panic!("{other:?}"),
@@ -75,7 +75,7 @@ fn packets_that_were_peeked_at_are_appended_over_many_laps() {
         // As long as what is peeked at, or longer.
         let bytes = body(16 + (random(&mut state) % 900) as usize, id);
         assert_eq!(receiver.peek(), None);
-        sender.send(&header(bytes.len(), id), &[&bytes]).unwrap();
+        sender.send(&header(bytes.len(), id), &[], &bytes).unwrap();
         let start = receiver.peek().unwrap();
         assert_eq!(receiver.peek(), Some(start), "it stays where it is");
         assert_eq!(start[..], [&header(bytes.len(), id), &bytes[..16]].concat());
@@ -95,7 +95,7 @@ fn bytes_that_look_like_a_header_are_none() {
     let forged = [header(0, 7), header(0, 7), header(0, 7)].concat();
     let mut packet = vec![0; LEAST_BYTES];
     for lap in 0..50 {
-        sender.send(&header(forged.len(), lap), &[&forged]).unwrap();
+        sender.send(&header(forged.len(), lap), &[], &forged).unwrap();
         assert_eq!(receiver.receive(&mut packet).unwrap(), 16 + forged.len());
         assert_eq!(receiver.receive(&mut packet).unwrap(), 0, "nothing is behind it");
         receiver.tell();
@@ -107,24 +107,24 @@ fn a_full_ring_has_room_again_when_the_receiver_told_so() {
     let ((mut sender, _), (_, mut receiver)) = two_processes(LEAST_BYTES);
     let mut packet = vec![0; LEAST_BYTES];
     for id in 0..3 {
-        sender.send(&header(8, id), &[&[1; 8]]).unwrap();
+        sender.send(&header(8, id), &[], &[1; 8]).unwrap();
     }
-    assert_eq!(sender.send(&header(8, 3), &[&[1; 8]]), Err(NoRoom::Now));
+    assert_eq!(sender.send(&header(8, 3), &[], &[1; 8]), Err(NoRoom::Now));
     assert_eq!(sender.want_room(24), Ok(true));
     receiver.receive(&mut packet).unwrap();
     assert!(receiver.tell(), "the sender waits and is to be rung for");
     assert_eq!(sender.want_room(24), Ok(false));
-    sender.send(&header(8, 3), &[&[1; 8]]).unwrap();
+    sender.send(&header(8, 3), &[], &[1; 8]).unwrap();
 }
 
 #[test]
 fn the_receiver_is_rung_for_once_it_sleeps_and_only_once() {
     let ((mut sender, _), (_, mut receiver)) = two_processes(4096);
-    assert_eq!(sender.send(&header(0, 1), &[]), Ok(false), "awake");
+    assert_eq!(sender.send(&header(0, 1), &[], &[]), Ok(false), "awake");
     receiver.receive(&mut [0; 64]).unwrap();
     assert_eq!(receiver.fall_asleep(), (true, false));
-    assert_eq!(sender.send(&header(0, 2), &[]), Ok(true), "asleep");
-    assert_eq!(sender.send(&header(0, 3), &[]), Ok(false), "rung already");
+    assert_eq!(sender.send(&header(0, 2), &[], &[]), Ok(true), "asleep");
+    assert_eq!(sender.send(&header(0, 3), &[], &[]), Ok(false), "rung already");
     assert_eq!(receiver.fall_asleep(), (false, false), "there is something to read");
 }
 
@@ -160,7 +160,7 @@ fn threads_hand_a_million_packets_over_without_a_bell() {
     let ((mut sender, _), (_, mut receiver)) = two_processes(1 << 14);
     let sending = thread::spawn(move || {
         for id in 0..1_000_000_u64 {
-            while sender.send(&header(8, id), &[&id.to_le_bytes()]).is_err() {
+            while sender.send(&header(8, id), &[], &id.to_le_bytes()).is_err() {
                 thread::yield_now();
             }
         }
@@ -250,7 +250,7 @@ fn no_wake_up_is_lost_in_any_order() {
         let rings = bell.clone();
         let sending = loom::thread::spawn(move || {
             for id in 0..2_u64 {
-                if sender.send(&header(8, id), &[&(id + 100).to_le_bytes()]).unwrap() {
+                if sender.send(&header(8, id), &[], &(id + 100).to_le_bytes()).unwrap() {
                     rings.ring();
                 }
             }
@@ -267,9 +267,7 @@ fn no_packet_is_lost_beside_a_ring_that_closes_in_any_order() {
         let sending = loom::thread::spawn(move || {
             let mut over_socket = Vec::new();
             for id in 0..2_u64 {
-                if !over_socket.is_empty()
-                    || sender.send_unless_closed(&header(8, id), &[&[7; 8]], 0).is_err()
-                {
+                if !over_socket.is_empty() || sender.send_unless_closed(&header(8, id), &[7; 8], 0).is_err() {
                     over_socket.push(id);
                 }
             }
@@ -295,7 +293,7 @@ fn no_sender_waits_for_room_that_there_is_in_any_order() {
         let sending = loom::thread::spawn(move || {
             for id in 0..5_u64 {
                 loop {
-                    match sender.send(&header(8, id), &[&(id + 100).to_le_bytes()]) {
+                    match sender.send(&header(8, id), &[], &(id + 100).to_le_bytes()) {
                         Ok(true) => break rings.ring(),
                         Ok(false) => break,
                         Err(other @ (NoRoom::Lie(_) | NoRoom::Closed)) => panic!("{other:?}"),

@@ -5,12 +5,13 @@ use super::receiving::{LaneReceiver, Next, has_packet};
 use crate::error::ProtocolError;
 use crate::frame::Kind;
 use crate::limits::Limits;
+use crate::raw_channel::body::Body;
 use crate::raw_channel::inbox::{Broken, Inbox, Incoming};
 use crate::raw_channel::message::Message;
 use crate::raw_channel::read_ahead::{ReadAhead, Shown};
 use crate::ring::Answer;
 use crate::socket::Socket;
-use crate::sys::receive::{Received, Wait};
+use crate::sys::receive::Wait;
 
 /// The packets that one look takes at most, so that a peer that only rings holds nobody up.
 const PACKETS_AT_ONCE: usize = 64;
@@ -63,6 +64,13 @@ impl Reading {
         &mut self.inbox
     }
 
+    /// The next message where it is in the lane, small, and nothing else is to be done first.
+    #[inline]
+    pub(in crate::raw_channel) fn at_hand(&mut self) -> Option<Body> {
+        // A lane is taken only when all is read that was read ahead.
+        if let State::Open(lane) = &mut self.lane { lane.at_hand() } else { None }
+    }
+
     /// Looks for a message, without waiting; `patient` is whether to look for a while if a sender sends just now.
     #[inline]
     pub(in crate::raw_channel) fn look(
@@ -75,7 +83,7 @@ impl Reading {
         }
         for _ in 0..PACKETS_AT_ONCE {
             let incoming = match self.next(socket)? {
-                Next::Record(packet, bytes) => return self.inbox.accept(packet, Received::of(bytes)),
+                Next::Record(body) => return Ok(Incoming::Message(Message::value(body))),
                 Next::Empty if self.is_worth_a_look(patient) => continue,
                 Next::Empty if !self.is_turn_of_socket(socket) => return Ok(Incoming::Nothing),
                 // What was sent through the lane before the packet comes first.
@@ -159,6 +167,7 @@ impl Reading {
         // One that is dropped says so to its sender. Threads that sleep know nothing of a lane yet.
         if let Some(lane) = offered
             && matches!(self.lane, State::None)
+            && self.inbox.limits().check_bytes(lane.longest() as u64).is_ok()
             && self.sleepers == 0
         {
             lane.answer(Answer::Taken);

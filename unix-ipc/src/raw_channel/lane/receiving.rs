@@ -8,7 +8,7 @@ use super::commons::{self, NO_NAME};
 use crate::deadline::Deadline;
 use crate::error::ProtocolError;
 use crate::frame::{Form, HEADER_BYTES, Header, Kind};
-use crate::raw_channel::body::PacketBuffer;
+use crate::raw_channel::body::{Body, PacketBuffer};
 use crate::raw_channel::inlet::{Receiving, is_elsewhere};
 use crate::raw_channel::outlet::open;
 use crate::raw_channel::spin::Spin;
@@ -19,6 +19,9 @@ use crate::sys::wait::ready;
 
 /// So many records are read before the socket is looked at, where other processes' messages may wait.
 const LOOK: u32 = 128;
+
+/// How the header of a small message without descriptors begins.
+const SMALL_VALUE: [u8; 4] = [Kind::Value as u8, Form::Whole as u8, 0, 0];
 
 /// The receiving end of a lane.
 #[derive(Debug)]
@@ -37,8 +40,8 @@ pub(super) struct LaneReceiver {
 
 /// Where the next message is.
 pub(super) enum Next {
-    /// It was copied out of the lane: a record of so many bytes.
-    Record(PacketBuffer, usize),
+    /// It was copied out of the lane.
+    Record(Body),
     /// Perhaps in the socket; there is nothing in the lane.
     Empty,
     /// In the socket: everything that was sent before it was read. It holds of one packet.
@@ -96,6 +99,28 @@ impl LaneReceiver {
         !self.is_on_detour && self.ring.has_packet()
     }
 
+    /// Copies the next message out of the lane where nothing else is to be done first.
+    #[inline]
+    pub(super) fn at_hand(&mut self) -> Option<Body> {
+        if !self.has_record() || self.until_look <= 1 || self.packet_at.is_some() || !self.is_here() {
+            return None;
+        }
+        let mut packet = PacketBuffer::take();
+        match self.ring.receive_like(SMALL_VALUE, &mut packet) {
+            Ok(bytes @ HEADER_BYTES..) => {
+                self.ring.tell();
+                self.until_look -= 1;
+                Some(Body::in_packet(packet, bytes))
+            }
+            _ => None,
+        }
+    }
+
+    /// The longest message that the lane can have.
+    pub(super) fn longest(&self) -> usize {
+        self.ring.bytes()
+    }
+
     /// Copies the next message out of the lane, or says where it is. Where others sleep, a packet may be what they are rung for,
     /// and is left to them while there are records.
     #[inline]
@@ -147,7 +172,7 @@ impl LaneReceiver {
         let header = packet.first_chunk::<HEADER_BYTES>().ok_or(ProtocolError::LongPacket)?;
         let header = Header::decode_alone(header)?;
         match (header.kind, header.form, header.descriptors) {
-            (Kind::Value, Form::Whole, 0) => Ok(Next::Record(packet, bytes)),
+            (Kind::Value, Form::Whole, 0) => Ok(Next::Record(Body::in_packet(packet, bytes))),
             (Kind::Switch, Form::Whole, 0) if bytes == HEADER_BYTES => {
                 self.is_on_detour = true;
                 self.packet_at = None;

@@ -11,7 +11,7 @@ use crate::raw_channel::Parts;
 use crate::raw_channel::outgoing::{Outgoing, Progress};
 use crate::raw_channel::outlet::{Sending, control, lie, ring_bell};
 use crate::raw_channel::spin::look_often;
-use crate::ring::{self, Answer, LINE, NoRoom};
+use crate::ring::{self, Answer, LONE_ALIGN, NoRoom};
 use crate::socket::Socket;
 use crate::sync::Turn;
 use crate::sys::core;
@@ -26,7 +26,7 @@ const HOT: u32 = 128;
 const PROBE: u32 = 32;
 
 /// What is left free for the record that announces a detour.
-const DETOUR_BYTES: usize = LINE;
+const DETOUR_BYTES: usize = LONE_ALIGN;
 
 /// The sending end of a channel that may have a lane.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ enum State {
 #[derive(Debug)]
 struct Lane {
     ring: Sending,
+    /// The longest message that goes through it.
+    longest: usize,
     /// Where it is, which nobody else may have meanwhile.
     _place: Place,
 }
@@ -73,34 +75,25 @@ impl LaneSender {
         }
     }
 
-    /// Sends the next packet of a message, as [`Outgoing::send_packet`]. `patient` is whether to wait for room for as long as
-    /// a receiver takes that reads just now; `turn` is what a thread has that sends a long message.
+    /// Sends a small message where the lane is open and has room for it: `None`, and nothing sent, where it is not.
     #[inline]
-    pub(in crate::raw_channel) fn send_packet<D: AsFd>(
+    pub(in crate::raw_channel) fn send_small(
         &mut self,
-        message: &mut Outgoing,
+        bytes: &[u8],
         socket: &Socket,
-        body: Parts<'_>,
-        descriptors: &[D],
-        patient: bool,
-        turn: &Turn,
-    ) -> io::Result<Progress> {
-        if let State::Open(lane) = &mut self.state
-            && descriptors.is_empty()
-            && let Some(bytes) = message.whole(lane.ring.longest().min(PACKET_BYTES), body)
-            && self.made_in.is_current()
-            && self.unprobed < PROBE
-            && let Ok(must_ring) = lane.ring.send_unless_closed(&header(bytes), &[bytes], DETOUR_BYTES)
-        {
-            self.unprobed += 1;
-            return if must_ring { self.ring_bell(socket) } else { Ok(Progress::Done) };
+    ) -> Option<io::Result<()>> {
+        let State::Open(lane) = &mut self.state else { return None };
+        if bytes.len() > lane.longest || self.unprobed >= PROBE || !self.made_in.is_current() {
+            return None;
         }
-        self.send_slowly(message, socket, body, descriptors, patient, turn)
+        let must_ring = lane.ring.send_unless_closed(&header(bytes), bytes, DETOUR_BYTES).ok()?;
+        self.unprobed += 1;
+        Some(if must_ring { self.ring_bell(socket) } else { Ok(()) })
     }
 
-    /// The same where the lane is not open, or something keeps the message from it.
-    #[cold]
-    fn send_slowly<D: AsFd>(
+    /// Sends the next packet of a message, as [`Outgoing::send_packet`]. `patient` is whether to wait for room for as long as
+    /// a receiver takes that reads just now; `turn` is what a thread has that sends a long message.
+    pub(in crate::raw_channel) fn send_packet<D: AsFd>(
         &mut self,
         message: &mut Outgoing,
         socket: &Socket,
@@ -112,12 +105,14 @@ impl LaneSender {
         if !self.made_in.is_current() {
             self.state = State::Never;
         }
-        let longest = self.longest();
-        if let Some(bytes) = message.whole(longest, body).filter(|_| descriptors.is_empty())
+        if let Some(bytes) = message.whole(self.longest(), body).filter(|_| descriptors.is_empty())
             && self.enter(socket, turn)?
             && let Some(must_ring) = self.send_when_possible(socket, bytes, patient)?
         {
-            return if must_ring { self.ring_bell(socket) } else { Ok(Progress::Done) };
+            if must_ring {
+                self.ring_bell(socket)?;
+            }
+            return Ok(Progress::Done);
         }
         self.leave();
         let progress = message.send_packet(&mut socket.into(), body, descriptors)?;
@@ -127,11 +122,10 @@ impl LaneSender {
         Ok(progress)
     }
 
+    /// The longest packet of a message that may go through the lane.
     fn longest(&self) -> usize {
         match &self.state {
-            State::Open(lane) | State::Detour(lane) | State::Offered(lane) => {
-                lane.ring.longest().min(PACKET_BYTES)
-            }
+            State::Open(lane) | State::Detour(lane) | State::Offered(lane) => HEADER_BYTES + lane.longest,
             State::Young(_) | State::Never => HEADER_BYTES,
         }
     }
@@ -198,7 +192,7 @@ impl LaneSender {
         if patient {
             look_often(|| has_room_soon(&mut lane.ring, packet))?;
         }
-        match lane.ring.send_unless_closed(&header, &[bytes], DETOUR_BYTES) {
+        match lane.ring.send_unless_closed(&header, bytes, DETOUR_BYTES) {
             Ok(must_ring) => {
                 self.unprobed += 1;
                 Ok(Some(must_ring))
@@ -259,18 +253,18 @@ impl LaneSender {
         };
         let descriptors: Vec<_> = file.into_iter().collect();
         socket.send(&[IoSlice::new(&header.encode()), IoSlice::new(&body)], &descriptors).ok()?;
-        Some(Lane { ring, _place: place.offered() })
+        let longest = ring.longest().min(PACKET_BYTES) - HEADER_BYTES;
+        Some(Lane { ring, longest, _place: place.offered() })
     }
 
     /// Wakes the receiver, which has the message already: an error says that it is gone.
     #[cold]
-    fn ring_bell(&mut self, socket: &Socket) -> io::Result<Progress> {
+    fn ring_bell(&mut self, socket: &Socket) -> io::Result<()> {
         self.unprobed = 0;
         if let (State::Open(lane), Some(core)) = (&self.state, core::current()) {
             lane.ring.is_on_core(core);
         }
-        ring_bell(socket)?;
-        Ok(Progress::Done)
+        ring_bell(socket)
     }
 }
 
