@@ -192,7 +192,7 @@ fn a_child_offers_the_memory_that_it_has_in_common_with_its_spawner() {
     let _watchdog = Watchdog::new();
     let (raw, socket) = Raw::pair();
     let (liveness, _ours) = io::pipe().unwrap();
-    leave_welcome(&raw, liveness);
+    leave_welcome(&raw, &liveness);
     let (values, output) = Raw::pair();
     let mut command = test_command();
     command.env("UNIX_IPC_CONNECTION", announcement(&socket, process::id()));

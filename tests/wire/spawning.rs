@@ -67,7 +67,7 @@ fn a_child_takes_what_was_left_and_says_that_it_is_here() {
     let _watchdog = Watchdog::new();
     let (raw, socket) = Raw::pair();
     let (liveness, ours) = io::pipe().unwrap();
-    leave_welcome(&raw, liveness);
+    leave_welcome(&raw, &liveness);
 
     let mut command = test_command();
     command.env("UNIX_IPC_CONNECTION", announcement(&socket, process::id()));
@@ -85,7 +85,7 @@ fn a_child_takes_what_was_left_and_says_that_it_is_here() {
 }
 
 /// What a spawner leaves for its child.
-pub(crate) fn leave_welcome(raw: &Raw, liveness: io::PipeReader) {
+pub(crate) fn leave_welcome(raw: &Raw, liveness: &io::PipeReader) {
     let memory = sized_memory(COMMONS_BYTES);
     let pairs: Vec<(Raw, OwnedFd)> = (0..4).map(|_| Raw::pair()).collect();
     let mut left: Vec<BorrowedFd<'_>> = vec![liveness.as_fd(), memory.as_fd()];

@@ -18,34 +18,47 @@ use crate::sys::receive::Wait;
 
 /// The sending end of a channel.
 #[derive(Debug)]
-pub(super) struct LaneSender;
+pub(super) struct LaneLock;
 
-impl LaneSender {
+/// A lane, of which there is none.
+pub(super) enum LaneSender {}
+
+impl LaneLock {
     #[cfg(feature = "serde")]
     pub(super) fn new(_ring_bytes: usize) -> Self {
         Self
     }
 
-    pub(super) fn send_small(&mut self, _bytes: &[u8], _socket: &Socket) -> Option<io::Result<()>> {
+    pub(super) fn lock(&self) -> Option<Box<LaneSender>> {
         None
+    }
+}
+
+impl LaneSender {
+    pub(super) fn send_small(&mut self, _bytes: &[u8], _socket: &Socket) -> Option<io::Result<()>> {
+        match *self {}
     }
 
     pub(super) fn send_packet<D: AsFd>(
         &mut self,
-        message: &mut Outgoing,
-        socket: &Socket,
-        body: Parts<'_>,
-        descriptors: &[D],
+        _message: &mut Outgoing,
+        _socket: &Socket,
+        _body: Parts<'_>,
+        _descriptors: &[D],
         _patient: bool,
         _turn: &Turn,
     ) -> io::Result<Progress> {
-        message.send_packet(&mut socket.into(), body, descriptors)
+        match *self {}
     }
 
-    pub(super) fn leave(&mut self) {}
+    pub(super) fn leave(&mut self) {
+        match *self {}
+    }
 
     #[cfg(feature = "serde")]
-    pub(super) fn give_up(&mut self) {}
+    pub(super) fn give_up(&mut self) {
+        match *self {}
+    }
 }
 
 /// The receiving end of a channel.

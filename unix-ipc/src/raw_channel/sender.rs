@@ -3,19 +3,18 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process;
-use std::sync::Mutex;
 
 use nix::poll::PollFlags;
 
 use super::Parts;
-use super::lane::LaneSender;
+use super::lane::LaneLock;
 use super::outgoing::{self, Outgoing, Progress, refusal};
 use crate::deadline::Deadline;
 use crate::error::SendError;
 use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::socket::{self, Socket};
-use crate::sync::{Turn, lock};
+use crate::sync::Turn;
 use crate::sys::wait::ready;
 
 /// The sending end of a [`raw_channel`](crate::raw_channel()).
@@ -31,7 +30,7 @@ pub struct RawSender {
     stream: u64,
     limits: Limits,
     /// Only for values: whoever has a raw end may write to its descriptor by other means.
-    lane: Option<Mutex<LaneSender>>,
+    lane: Option<LaneLock>,
 }
 
 impl RawSender {
@@ -90,7 +89,7 @@ impl RawSender {
     #[inline]
     fn send_small(&self, bytes: Parts<'_>, descriptors: usize) -> Option<io::Result<()>> {
         let lane = self.lane.as_ref().filter(|_| descriptors == 0)?;
-        lock(lane).send_small(bytes.in_one_place()?, &self.socket)
+        lane.lock()?.send_small(bytes.in_one_place()?, &self.socket)
     }
 
     fn send_slowly<D: AsFd>(
@@ -128,7 +127,7 @@ impl RawSender {
             return Ok(());
         }
         // It must not come before what is in the lane.
-        let mut lane = self.lane.as_ref().map(lock);
+        let mut lane = self.lane.as_ref().and_then(LaneLock::lock);
         if let Some(lane) = &mut lane {
             lane.leave();
         }
@@ -143,9 +142,9 @@ impl RawSender {
         descriptors: &[D],
         patient: bool,
     ) -> io::Result<Progress> {
-        match &self.lane {
-            Some(lane) => {
-                lock(lane).send_packet(message, &self.socket, bytes, descriptors, patient, &self.turn)
+        match self.lane.as_ref().and_then(LaneLock::lock) {
+            Some(mut lane) => {
+                lane.send_packet(message, &self.socket, bytes, descriptors, patient, &self.turn)
             }
             None => message.send_packet(&mut (&self.socket).into(), bytes, descriptors),
         }
@@ -154,8 +153,7 @@ impl RawSender {
     /// The same end for a program that sends values and has no other way to the descriptor.
     #[cfg(feature = "serde")]
     pub(crate) fn with_lane(self) -> Self {
-        let lane = LaneSender::new(self.limits.ring_bytes);
-        Self { lane: Some(Mutex::new(lane)), ..self }
+        Self { lane: Some(LaneLock::new(self.limits.ring_bytes)), ..self }
     }
 
     /// The same end for one that may have.
@@ -168,8 +166,8 @@ impl RawSender {
     /// Sends over the socket from now on, because somebody else may send there too, and what both send is to be in order.
     #[cfg(feature = "serde")]
     pub(crate) fn give_lane_up(&self) {
-        if let Some(lane) = &self.lane {
-            lock(lane).give_up();
+        if let Some(mut lane) = self.lane.as_ref().and_then(LaneLock::lock) {
+            lane.give_up();
         }
     }
 

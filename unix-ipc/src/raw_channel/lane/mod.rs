@@ -18,4 +18,4 @@ mod receiving;
 mod sending;
 
 pub(super) use self::reading::Reading;
-pub(super) use self::sending::LaneSender;
+pub(super) use self::sending::LaneLock;

@@ -102,7 +102,7 @@ impl LaneReceiver {
     /// Copies the next message out of the lane where nothing else is to be done first.
     #[inline]
     pub(super) fn at_hand(&mut self) -> Option<Body> {
-        if !self.has_record() || self.until_look <= 1 || self.packet_at.is_some() || !self.is_here() {
+        if !self.is_here() || !self.has_record() || self.until_look <= 1 || self.packet_at.is_some() {
             return None;
         }
         let mut packet = PacketBuffer::take();

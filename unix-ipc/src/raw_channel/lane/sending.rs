@@ -1,6 +1,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard};
 
 use nix::poll::PollFlags;
 
@@ -13,7 +14,7 @@ use crate::raw_channel::outlet::{Sending, control, lie, ring_bell};
 use crate::raw_channel::spin::look_often;
 use crate::ring::{self, Answer, LONE_ALIGN, NoRoom};
 use crate::socket::Socket;
-use crate::sync::Turn;
+use crate::sync::{Turn, lock};
 use crate::sys::core;
 use crate::sys::fork::Generation;
 use crate::sys::wait::ready;
@@ -22,11 +23,31 @@ use crate::sys::wait::ready;
 const HOT: u32 = 128;
 
 /// After so many messages that nobody had to be rung for, the socket is asked whether the receiver is still there: one that
-/// died awake rings no more, and reads no more either.
-const PROBE: u32 = 32;
+/// died awake reads no more, and nothing else says so.
+const PROBE: u32 = 128;
 
 /// What is left free for the record that announces a detour.
 const DETOUR_BYTES: usize = LONE_ALIGN;
+
+/// The sending end of a channel that may have a lane, in the process that made it: a copy of that has not got the lane's memory,
+/// and perhaps not the thread that had this locked.
+#[derive(Debug)]
+pub(in crate::raw_channel) struct LaneLock {
+    made_in: Generation,
+    lane: Mutex<LaneSender>,
+}
+
+impl LaneLock {
+    pub(in crate::raw_channel) fn new(ring_bytes: usize) -> Self {
+        Self { made_in: Generation::current(), lane: Mutex::new(LaneSender::new(ring_bytes)) }
+    }
+
+    /// The end; `None` in a copy of the process, where all goes over the socket.
+    #[inline]
+    pub(in crate::raw_channel) fn lock(&self) -> Option<MutexGuard<'_, LaneSender>> {
+        self.made_in.is_current().then(|| lock(&self.lane))
+    }
+}
 
 /// The sending end of a channel that may have a lane.
 #[derive(Debug)]
@@ -37,8 +58,6 @@ pub(in crate::raw_channel) struct LaneSender {
     ring_bytes: usize,
     /// The messages that went into the lane since the receiver was last known to be there.
     unprobed: u32,
-    /// A copy of the process has not got the lane's memory.
-    made_in: Generation,
 }
 
 #[derive(Debug)]
@@ -65,13 +84,12 @@ struct Lane {
 }
 
 impl LaneSender {
-    pub(in crate::raw_channel) fn new(ring_bytes: usize) -> Self {
+    fn new(ring_bytes: usize) -> Self {
         Self {
             state: if ring_bytes > 0 { State::Young(0) } else { State::Never },
             id: RandomState::new().build_hasher().finish(),
             ring_bytes,
             unprobed: 0,
-            made_in: Generation::current(),
         }
     }
 
@@ -83,7 +101,7 @@ impl LaneSender {
         socket: &Socket,
     ) -> Option<io::Result<()>> {
         let State::Open(lane) = &mut self.state else { return None };
-        if bytes.len() > lane.longest || self.unprobed >= PROBE || !self.made_in.is_current() {
+        if bytes.len() > lane.longest || self.unprobed >= PROBE {
             return None;
         }
         let must_ring = lane.ring.send_unless_closed(&header(bytes), bytes, DETOUR_BYTES).ok()?;
@@ -102,9 +120,6 @@ impl LaneSender {
         patient: bool,
         turn: &Turn,
     ) -> io::Result<Progress> {
-        if !self.made_in.is_current() {
-            self.state = State::Never;
-        }
         if let Some(bytes) = message.whole(self.longest(), body).filter(|_| descriptors.is_empty())
             && self.enter(socket, turn)?
             && let Some(must_ring) = self.send_when_possible(socket, bytes, patient)?
@@ -223,9 +238,7 @@ impl LaneSender {
 
     /// Everything goes over the socket from now on.
     pub(in crate::raw_channel) fn give_up(&mut self) {
-        if self.made_in.is_current() {
-            self.leave();
-        }
+        self.leave();
         self.state = State::Never;
     }
 
