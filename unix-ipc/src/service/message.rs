@@ -151,8 +151,9 @@ impl<T: Serialize + DeserializeOwned> Message for T {
     }
 
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
-        let sent = reply.send(run(&reply, handler));
-        report(&reply, sent);
+        if let Err(error) = reply.send(run(&reply, handler)) {
+            report(&reply, error);
+        }
     }
 }
 
@@ -246,8 +247,9 @@ impl<T: Serialize + DeserializeOwned> Returned<WithIoError> for io::Result<T> {
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
         let value = run(&reply, handler).map_err(PortableIoError::from);
         let reply = reply.retype::<Result<T, PortableIoError>>();
-        let sent = reply.send(value);
-        report(&reply, sent);
+        if let Err(error) = reply.send(value) {
+            report(&reply, error);
+        }
     }
 }
 
@@ -282,8 +284,9 @@ pub(super) fn message_of(payload: &(dyn Any + Send)) -> &str {
 }
 
 /// Tells the caller why the reply could not be sent; that nobody waits for it is no error.
-fn report<T>(reply: &Sender<T>, sent: Result<(), SendError<T>>) {
-    let (Err(error), Some(path)) = (sent, reply.reply_path()) else { return };
+#[cold]
+fn report<T>(reply: &Sender<T>, error: SendError<T>) {
+    let Some(path) = reply.reply_path() else { return };
     let failure = match error {
         SendError::Disconnected(_) => return,
         SendError::Refused { source, .. } => Failure::Refused(source),
