@@ -37,8 +37,8 @@ pub struct Limits {
     /// The longest time for a peer to introduce itself: 10 seconds.
     pub handshake: Duration,
     /// The bytes of each of the two rings that a connection has once it is busy, through which calls and replies go
-    /// without a system call: 64 KiB. 0 is for none. The end that spawned or listens decides, the other only
-    /// whether to use them.
+    /// without a system call, and of the one that a busy channel has: 64 KiB. 0 is for none. The end that spawned or
+    /// listens decides, or the one that sends; the other decides only whether to use them.
     pub ring_bytes: usize,
     /// The longest time that a thread looks for a call or a reply before it sleeps, if the other end runs on another core:
     /// 30 microseconds. Zero is for not at all.

@@ -17,7 +17,8 @@ use crate::raw_channel::{Body, Message, RawReceiver};
 ///
 /// It has one owner, which may be another process: send it as a value of a message. Its descriptor
 /// ([`AsFd`]) is for the event loop of somebody else: readable means that
-/// [`try_recv`](Self::try_recv) may have something.
+/// [`try_recv`](Self::try_recv) may have something. From the first time it is asked for, every value comes with a system
+/// call; before that, a busy sender and this end may share memory.
 pub struct Receiver<T> {
     raw: RawReceiver,
     values: PhantomData<fn() -> T>,

@@ -18,6 +18,10 @@ use crate::socket::Socket;
 /// that. The reply sender of a call over
 /// a [`Connection`](crate::Connection) has no descriptor: it takes one value, and when it is dropped
 /// without one the caller learns it.
+///
+/// What is sent through one sender and its clones in a process arrives in that order; what several processes send
+/// comes as each has sent its own. A sender that is busy goes on through memory that it shares with the receiver, where a
+/// small value costs no system call; [`Limits::ring_bytes`](crate::Limits::ring_bytes) of a raw end turns that off.
 pub struct Sender<T> {
     end: End,
     values: PhantomData<fn(T)>,
