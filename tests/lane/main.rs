@@ -1,0 +1,14 @@
+//! Plain channels that are busy enough for a lane, a ring from the senders of one process to the receiver: what goes through
+//! it, in which order, what is left of it however it is closed, and what a hostile process makes of the memory.
+#![cfg(test)]
+
+#[path = "../packets/mod.rs"]
+mod packets;
+#[path = "../util/mod.rs"]
+mod util;
+
+mod closing;
+mod stream;
+mod traffic;
+mod values;
+mod yard;
