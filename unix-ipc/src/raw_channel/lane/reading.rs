@@ -7,7 +7,7 @@ use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::raw_channel::inbox::{Broken, Inbox, Incoming};
 use crate::raw_channel::message::Message;
-use crate::raw_channel::read_ahead::{ReadAhead, Shown};
+use crate::raw_channel::read_ahead::{ReadAhead, Shown, Values};
 use crate::ring::Answer;
 use crate::socket::Socket;
 use crate::sys::receive::{Received, Wait};
@@ -55,7 +55,7 @@ impl Reading {
     }
 
     /// What was read ahead elsewhere, before the end moved here, comes first.
-    pub(in crate::raw_channel) fn add_ahead(&mut self, read_ahead: Vec<Vec<u8>>) {
+    pub(in crate::raw_channel) fn add_ahead(&mut self, read_ahead: Values) {
         self.read_ahead.extend(read_ahead);
     }
 
@@ -80,8 +80,8 @@ impl Reading {
                 Next::Empty if !self.is_turn_of_socket(socket) => return Ok(Incoming::Nothing),
                 // What was sent through the lane before the packet comes first.
                 Next::Empty if self.has_record() => continue,
-                Next::Empty | Next::Packet => self.inbox.receive_packet(socket, Wait::No)?,
-                Next::Packets => self.inbox.receive(socket, Wait::No)?,
+                Next::Packets if !self.read_ahead.waits() => self.inbox.receive(socket, Wait::No)?,
+                Next::Empty | Next::Packet | Next::Packets => self.take_packet(socket)?,
             };
             match incoming {
                 Incoming::Message(message) if message.kind != Kind::Value => self.change_lane(message)?,
@@ -97,6 +97,13 @@ impl Reading {
             }
         }
         Ok(Incoming::Piece)
+    }
+
+    fn take_packet(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
+        if self.read_ahead.waits() && self.read_ahead.hear(socket).is_some() {
+            return Ok(self.read_ahead.pop().map_or(Incoming::Piece, Incoming::Message));
+        }
+        self.inbox.receive_packet(socket, Wait::No)
     }
 
     /// Where the next message is.
@@ -143,6 +150,7 @@ impl Reading {
         let is_bare = message.body.len() == 0 && message.descriptors.is_empty();
         match (message.kind, &mut self.lane) {
             (Kind::Ring, _) => self.take_offer(message),
+            (Kind::Switch, _) if is_bare && self.read_ahead.is_heard() => Ok(()),
             (Kind::Switch, State::Open(lane)) if is_bare => {
                 lane.switch(message.id);
                 Ok(())
@@ -214,7 +222,7 @@ impl Reading {
     }
 
     /// What was in the lane when it was closed, and stays here as well.
-    pub(in crate::raw_channel) fn read_ahead(&self) -> Vec<Vec<u8>> {
+    pub(in crate::raw_channel) fn read_ahead(&self) -> Values {
         self.read_ahead.values()
     }
 
