@@ -103,6 +103,12 @@ impl Inbox {
         }
     }
 
+    /// The same for what comes from now on.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.most_unfinished = limits.unfinished_messages;
+        self.limits = limits;
+    }
+
     #[cfg(feature = "macros")]
     pub(crate) fn limits(&self) -> Limits {
         self.limits

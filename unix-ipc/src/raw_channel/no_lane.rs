@@ -61,6 +61,10 @@ impl Reading {
         Self { inbox, read_ahead: ReadAhead::default() }
     }
 
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.inbox.set_limits(limits);
+    }
+
     #[cfg(feature = "serde")]
     pub(super) fn add_ahead(&mut self, read_ahead: Values) {
         self.read_ahead.extend(read_ahead);

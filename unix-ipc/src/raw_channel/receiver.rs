@@ -41,8 +41,8 @@ impl RawReceiver {
     /// [`Limits::unfinished_messages`] count here.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
+        lock(&self.reading).set_limits(limits);
         Self {
-            reading: Box::new(Mutex::new(Reading::new(limits))),
             #[cfg(feature = "serde")]
             limits,
             ..self

@@ -54,6 +54,14 @@ impl Reading {
         }
     }
 
+    /// What is here stays: it came under the limits that were.
+    pub(in crate::raw_channel) fn set_limits(&mut self, limits: Limits) {
+        self.inbox.set_limits(limits);
+        if limits.ring_bytes == 0 {
+            self.close();
+        }
+    }
+
     /// What was read ahead elsewhere, before the end moved here, comes first.
     pub(in crate::raw_channel) fn add_ahead(&mut self, read_ahead: Values) {
         self.read_ahead.extend(read_ahead);
