@@ -18,8 +18,9 @@ const PACKETS_AT_ONCE: usize = 64;
 /// The receiving end of a channel that may have a lane.
 ///
 /// Several threads may wait at once, all for the socket. Whoever finds the lane empty while others sleep asks for a bell before
-/// he takes a packet, which may be theirs; and no packet is taken while there is a record. So a thread never sleeps beside a
-/// record for which there is no bell.
+/// he takes a packet, which may be theirs; and no packet is taken while there is a record. The packet that ends a detour stays
+/// where it is, while others sleep, until there is no record behind it. So a thread never sleeps beside a record for which there
+/// is no bell.
 #[derive(Debug)]
 pub(in crate::raw_channel) struct Reading {
     inbox: Inbox,
@@ -108,7 +109,12 @@ impl Reading {
     }
 
     fn take_packet(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
-        if self.read_ahead.waits() && self.read_ahead.hear(socket).is_some() {
+        if (self.sleepers > 0 || self.read_ahead.waits())
+            && let Some(id) = self.read_ahead.hear(socket)
+        {
+            if let State::Open(lane) = &mut self.lane {
+                lane.switch(id);
+            }
             return Ok(self.read_ahead.pop().map_or(Incoming::Piece, Incoming::Message));
         }
         self.inbox.receive_packet(socket, Wait::No)
@@ -186,6 +192,9 @@ impl Reading {
     /// Prepares to wait for the socket: `None` where there is something already. Else [`wake_up`](Self::wake_up) comes after the
     /// wait.
     pub(in crate::raw_channel) fn fall_asleep(&mut self) -> Option<Sleep> {
+        if self.read_ahead.is_at_hand() {
+            return None;
+        }
         let mut start = None;
         if let State::Open(lane) = &mut self.lane
             && lane.is_here()
