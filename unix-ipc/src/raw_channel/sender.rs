@@ -31,7 +31,7 @@ pub struct RawSender {
     stream: u64,
     limits: Limits,
     /// Only for values: whoever has a raw end may write to its descriptor by other means.
-    lane: Option<Mutex<LaneSender>>,
+    pub(super) lane: Option<Mutex<LaneSender>>,
 }
 
 impl RawSender {

@@ -16,6 +16,8 @@ pub(crate) mod commons;
 mod reading;
 mod receiving;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 pub(super) use self::reading::Reading;
 pub(super) use self::sending::LaneSender;

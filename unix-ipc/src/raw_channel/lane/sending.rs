@@ -31,7 +31,7 @@ const DETOUR_BYTES: usize = LINE;
 /// The sending end of a channel that may have a lane.
 #[derive(Debug)]
 pub(in crate::raw_channel) struct LaneSender {
-    state: State,
+    pub(super) state: State,
     /// Tells this lane from those of other senders of the same channel.
     id: u64,
     ring_bytes: usize,
@@ -42,7 +42,7 @@ pub(in crate::raw_channel) struct LaneSender {
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Over the socket, so many messages up to now.
     Young(u32),
     /// The same, until the receiver has said something.
@@ -56,7 +56,7 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Lane {
+pub(super) struct Lane {
     ring: Sending,
     /// Where it is, which nobody else may have meanwhile.
     _place: Place,
@@ -220,6 +220,10 @@ impl LaneSender {
         if !matches!(self.state, State::Open(_)) {
             return;
         }
+        if !self.made_in.is_current() {
+            self.state = State::Never;
+            return;
+        }
         let State::Open(mut lane) = std::mem::replace(&mut self.state, State::Never) else { return };
         // A receiver that sleeps need not be rung for: the packet that follows wakes it.
         if lane.ring.send_unless_closed(&control(Kind::Switch, 0, self.id), &[], 0).is_ok() {
@@ -229,9 +233,7 @@ impl LaneSender {
 
     /// Everything goes over the socket from now on.
     pub(in crate::raw_channel) fn give_up(&mut self) {
-        if self.made_in.is_current() {
-            self.leave();
-        }
+        self.leave();
         self.state = State::Never;
     }
 
