@@ -84,7 +84,7 @@ impl Reading {
         if self.read_ahead.waits() {
             return self.take_packet(socket);
         }
-        match self.inbox.receive(socket, Wait::No)? {
+        match self.inbox.receive(socket, Wait::No).or_else(Broken::unless_offer)? {
             Incoming::Message(message) if is_about_a_lane(&message) => Ok(Incoming::Piece),
             other => Ok(other),
         }
@@ -96,7 +96,7 @@ impl Reading {
         if self.read_ahead.hear(socket).is_some() {
             return Ok(self.read_ahead.pop().map_or(Incoming::Piece, Incoming::Message));
         }
-        match self.inbox.receive_packet(socket, Wait::No)? {
+        match self.inbox.receive_packet(socket, Wait::No).or_else(Broken::unless_offer)? {
             Incoming::Message(message) if is_about_a_lane(&message) => {
                 if message.kind == Kind::Switch {
                     self.read_ahead.is_heard();

@@ -83,16 +83,16 @@ impl Reading {
             return Ok(Incoming::Message(message));
         }
         for _ in 0..PACKETS_AT_ONCE {
-            let incoming = match self.next(socket)? {
+            let taken = match self.next(socket)? {
                 Next::Record(packet, bytes) => return self.inbox.accept(packet, Received::of(bytes)),
                 Next::Empty if self.is_worth_a_look(patient) => continue,
                 Next::Empty if !self.is_turn_of_socket(socket) => return Ok(Incoming::Nothing),
                 // What was sent through the lane before the packet comes first.
                 Next::Empty if self.has_record() => continue,
-                Next::Packets if !self.read_ahead.waits() => self.inbox.receive(socket, Wait::No)?,
-                Next::Empty | Next::Packet | Next::Packets => self.take_packet(socket)?,
+                Next::Packets if !self.read_ahead.waits() => self.inbox.receive(socket, Wait::No),
+                Next::Empty | Next::Packet | Next::Packets => self.take_packet(socket),
             };
-            match incoming {
+            match taken.or_else(Broken::unless_offer)? {
                 Incoming::Message(message) if message.kind != Kind::Value => self.change_lane(message)?,
                 Incoming::Message(message) => {
                     // It is another sender's, and who sent first would be nobody's to say any more.
