@@ -8,6 +8,7 @@ mod packets;
 mod util;
 
 mod closing;
+mod shown;
 mod stream;
 mod traffic;
 mod values;

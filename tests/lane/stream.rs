@@ -1,6 +1,7 @@
 //! A stream of values of every kind, whose two ends know from its seed what comes when: also when either of them pauses,
 //! until the other says that it goes on.
 
+use std::cell::Cell;
 use std::thread;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(crate) struct Sink {
     pub(crate) values: Receiver<Value>,
     all_is_read: Sender<u64>,
     all_is_full: Receiver<u64>,
+    /// The sender is not held up before this number.
+    dams_from: Cell<u64>,
 }
 
 pub(crate) fn ends() -> (Source, Sink) {
@@ -35,7 +38,7 @@ pub(crate) fn ends() -> (Source, Sink) {
     let (read, all_is_read) = channel().unwrap();
     let (all_is_full, full) = channel().unwrap();
     let source = Source { values: sender, all_is_read, all_is_full };
-    (source, Sink { values, all_is_read: read, all_is_full: full })
+    (source, Sink { values, all_is_read: read, all_is_full: full, dams_from: Cell::new(0) })
 }
 
 struct Step {
@@ -52,7 +55,9 @@ struct Step {
 impl Stream {
     fn step(self, number: u64) -> Step {
         let mut state = (self.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1;
-        (0..4).for_each(|_| drop(random(&mut state)));
+        for _ in 0..4 {
+            random(&mut state);
+        }
         let mut below = |end: u64| random(&mut state) % end;
         let len = match below(40) {
             0 => 8192 - 100 + below(200),
@@ -112,18 +117,29 @@ impl Source {
 
 impl Sink {
     pub(crate) fn receive(&self, stream: Stream) {
-        let mut dams_from = 0;
-        for number in 0..stream.count {
-            let step = stream.step(number);
-            receive(&self.values, step.how).assert_is(number, step.len, step.has_file);
-            if step.dam && number >= dams_from {
-                dams_from = self.all_is_full.recv().unwrap();
-            }
-            if step.lull {
-                self.all_is_read.send(number).unwrap();
-            }
-        }
+        self.receive_some(stream, 0, stream.count);
         assert!(matches!(self.values.recv(), Err(RecvError::Disconnected)));
+    }
+
+    /// Receives from one number up to another, which is returned.
+    pub(crate) fn receive_some(&self, stream: Stream, from: u64, to: u64) -> u64 {
+        for number in from..to {
+            let value = receive(&self.values, stream.step(number).how);
+            self.check(stream, number, value);
+        }
+        to
+    }
+
+    /// Holds a value against what it should be, and pauses as the stream does behind it.
+    pub(crate) fn check(&self, stream: Stream, number: u64, value: Value) {
+        let step = stream.step(number);
+        value.assert_is(number, step.len, step.has_file);
+        if step.dam && number >= self.dams_from.get() {
+            self.dams_from.set(self.all_is_full.recv().unwrap());
+        }
+        if step.lull {
+            self.all_is_read.send(number).unwrap();
+        }
     }
 }
 
