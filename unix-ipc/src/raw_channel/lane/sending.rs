@@ -271,7 +271,11 @@ impl LaneSender {
         if let (State::Open(lane), Some(core)) = (&self.state, core::current()) {
             lane.ring.is_on_core(core);
         }
-        ring_bell(socket)?;
+        if let Err(error) = ring_bell(socket) {
+            // What goes into the lane from now on, nobody reads.
+            self.state = State::Never;
+            return Err(error);
+        }
         Ok(Progress::Done)
     }
 }
