@@ -8,8 +8,13 @@ mod packets;
 mod util;
 
 mod closing;
+mod ends;
+mod left;
+mod moving;
+mod senders;
 mod shown;
 mod stream;
+mod threads;
 mod traffic;
 mod values;
 mod yard;

@@ -81,8 +81,13 @@ impl Stream {
 
 impl Source {
     pub(crate) fn send(&self, stream: Stream) {
+        self.send_some(stream, 0, stream.count);
+    }
+
+    /// Sends from one number up to another.
+    pub(crate) fn send_some(&self, stream: Stream, from: u64, to: u64) {
         let mut is_dammed = false;
-        for number in 0..stream.count {
+        for number in from..to {
             let step = stream.step(number);
             let mut value = Value::of(number, step.len, step.has_file);
             if step.tries || is_dammed {
@@ -104,7 +109,7 @@ impl Source {
                 assert_eq!(self.all_is_read.recv().unwrap(), number);
             }
         }
-        self.end_dam(&mut is_dammed, stream.count);
+        self.end_dam(&mut is_dammed, to);
     }
 
     /// The receiver goes on; what follows from a number on may hold it up again.
@@ -118,6 +123,10 @@ impl Source {
 impl Sink {
     pub(crate) fn receive(&self, stream: Stream) {
         self.receive_some(stream, 0, stream.count);
+        self.assert_over();
+    }
+
+    pub(crate) fn assert_over(&self) {
         assert!(matches!(self.values.recv(), Err(RecvError::Disconnected)));
     }
 

@@ -5,15 +5,26 @@ use std::process::{self, Child};
 use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
-use unix_ipc::{Bootstrapper, Connection, Limits, Receiver, SpawnOptions, ipc_service, test_command};
+use unix_ipc::{Bootstrapper, Connection, Limits, Receiver, Sender, SpawnOptions, ipc_service, test_command};
 
+use crate::senders::send_as;
 use crate::stream::{Sink, Source, Stream};
+use crate::values::Value;
 
 #[ipc_service]
 pub(crate) trait Yard {
     fn process(&self) -> u32;
     fn send(&self, source: Source, stream: Stream);
     fn receive(&self, sink: Sink, stream: Stream);
+    /// Sends a part of a stream, and gives the end back.
+    fn send_some(&self, source: Source, stream: Stream, from: u64, to: u64) -> Source;
+    /// Receives a part of a stream, and gives the end back.
+    fn relay(&self, sink: Sink, stream: Stream, from: u64, to: u64) -> Sink;
+    fn send_as(&self, who: u64, sender: Sender<Value>, count: u64);
+    /// Sends small values of which every tenth has a file.
+    fn send_few(&self, sender: Sender<Value>, count: u64);
+    /// Sends small values for as long as somebody receives.
+    fn flood(&self, sender: Sender<Value>);
     /// The mappings of memory that lanes are in.
     fn mappings(&self) -> usize;
 }
@@ -33,6 +44,30 @@ impl Yard for Worker {
         sink.receive(stream);
     }
 
+    fn send_some(&self, source: Source, stream: Stream, from: u64, to: u64) -> Source {
+        source.send_some(stream, from, to);
+        source
+    }
+
+    fn relay(&self, sink: Sink, stream: Stream, from: u64, to: u64) -> Sink {
+        sink.receive_some(stream, from, to);
+        sink
+    }
+
+    fn send_as(&self, who: u64, sender: Sender<Value>, count: u64) {
+        send_as(who, &sender, count);
+    }
+
+    fn send_few(&self, sender: Sender<Value>, count: u64) {
+        for number in 0..count {
+            sender.send(Value::of(number, 0, number.is_multiple_of(10))).expect("the test receives");
+        }
+    }
+
+    fn flood(&self, sender: Sender<Value>) {
+        (0..).all(|number| sender.send(Value::small(number)).is_ok());
+    }
+
     fn mappings(&self) -> usize {
         mappings()
     }
@@ -50,6 +85,9 @@ pub(crate) fn serve_in_child() -> bool {
         Receiver::<Order>::connect(path).unwrap().into_iter().for_each(|order| match order.unwrap() {
             Order::Send(source, stream) => source.send(stream),
             Order::Receive(sink, stream) => sink.receive(stream),
+            Order::Listen(values, answers) => {
+                values.iter().for_each(|value| answers.send(value.unwrap().number).unwrap_or_default());
+            }
         });
         return true;
     }
@@ -73,6 +111,8 @@ pub(crate) fn yard_without_lanes() -> YardClient {
 pub(crate) enum Order {
     Send(Source, Stream),
     Receive(Sink, Stream),
+    /// Answer each value with its number.
+    Listen(Receiver<Value>, Sender<u64>),
 }
 
 const PATH: &str = "SOCKET_PATH";
