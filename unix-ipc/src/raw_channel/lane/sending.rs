@@ -195,8 +195,9 @@ impl LaneSender {
         }
         let State::Open(lane) = &mut self.state else { return Ok(None) };
         let (header, packet) = (header(bytes), HEADER_BYTES + bytes.len() + DETOUR_BYTES);
-        if patient {
-            look_often(|| has_room_soon(&mut lane.ring, packet))?;
+        if patient && let Err(error) = look_often(|| has_room_soon(&mut lane.ring, packet)) {
+            self.state = State::Never;
+            return Err(error);
         }
         match lane.ring.send_unless_closed(&header, &[bytes], DETOUR_BYTES) {
             Ok(must_ring) => {
