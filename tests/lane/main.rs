@@ -9,8 +9,12 @@ mod util;
 
 mod closing;
 mod ends;
+mod forged;
+mod hostile_receiver;
+mod hostile_sender;
 mod left;
 mod moving;
+mod sandbox;
 mod senders;
 mod shown;
 mod stream;
