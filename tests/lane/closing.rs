@@ -118,6 +118,9 @@ fn what_was_sent_before_the_lane_comes_first_when_it_is_closed_at_once() {
     }
 }
 
+/// A way to end a lane at the sender's end; the sender that goes on.
+type GiveUp = fn(Sender<Value>) -> Sender<Value>;
+
 /// A second sender of the same channel, as another process has one.
 fn two_senders() -> (Sender<Value>, Sender<Value>, Receiver<Value>) {
     let (sender, receiver) = raw_channel().unwrap();
@@ -155,7 +158,7 @@ fn a_value_of_another_sender_closes_the_lane_and_nothing_is_lost() {
 
 #[test]
 fn a_sender_that_gives_its_lane_up_keeps_its_order() {
-    let ways: [(&str, fn(Sender<Value>) -> Sender<Value>); 3] = [
+    let ways: [(&str, GiveUp); 3] = [
         ("raw", |sender| sender.into_raw_sender().unwrap().into()),
         ("raw with a clone", |sender| {
             let clone = sender.clone();

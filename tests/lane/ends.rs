@@ -145,10 +145,8 @@ fn a_stream_of_a_process_that_is_killed_at_any_moment_ends_without_a_gap() {
         let most = random(&mut state) % 1000;
         (0..most).for_each(|number| assert_eq!(receiver.recv().unwrap().number, number));
         kill(pid, Signal::SIGKILL).unwrap();
-        let mut next = most;
-        for value in &receiver {
+        for (next, value) in (most..).zip(&receiver) {
             assert_eq!(value.unwrap().number, next);
-            next += 1;
         }
         assert!(flood.wait().is_err());
     }

@@ -59,7 +59,7 @@ pub(crate) fn storm(memory: &File, seed: u64, words: u64) {
         let what = match what % 4 {
             0 => what >> (what % 64),
             1 => 1 | (what % 1024) << 32,
-            2 => what % len & !63,
+            2 => (what % len) & !63,
             _ => what,
         };
         set_word(memory, at & !7, what);

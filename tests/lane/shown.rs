@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use unix_ipc::{Limits, ReceiverSet, RecvError, Sender, channel, raw_channel};
 
-use crate::stream::{Stream, ends};
+use crate::stream::{Sink, Stream, ends};
 use crate::util::{Watchdog, alone};
 use crate::values::{HOT, Value, assert_left, hot_channel, warm};
 use crate::yard::{serve_in_child, yard};
@@ -39,7 +39,7 @@ fn a_descriptor_is_readable_for_as_long_as_there_is_something_and_no_longer() {
 }
 
 /// Receives the rest of a stream by poll(2) and try_recv: the descriptor alone says when to look.
-fn receive_by_polling(sink: crate::stream::Sink, stream: Stream, from: u64) {
+fn receive_by_polling(sink: &Sink, stream: Stream, from: u64) {
     let mut next = sink.receive_some(stream, 0, from);
     let shown = sink.values.as_fd().try_clone_to_owned().unwrap();
     loop {
@@ -69,7 +69,7 @@ fn whoever_waits_for_the_descriptor_alone_gets_everything() {
         let stream = Stream { seed, count: 1500 };
         let (source, sink) = ends();
         let sending = yard.begin_send(source, stream).unwrap();
-        receive_by_polling(sink, stream, 100 + seed * 37);
+        receive_by_polling(&sink, stream, 100 + seed * 37);
         sending.wait().unwrap();
     }
 }
