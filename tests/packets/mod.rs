@@ -1,4 +1,5 @@
 //! Packets written by hand, as a hostile or broken peer writes them.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};

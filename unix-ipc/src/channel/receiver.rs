@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::codec::{self, Arrived, DecodeError};
 use crate::deadline::Deadline;
 use crate::error::RecvError;
-use crate::raw_channel::{Body, Message, RawReceiver};
+use crate::raw_channel::{Body, Message, RawReceiver, Values};
 
 /// The receiving end of a [`channel`](crate::channel()).
 ///
@@ -195,7 +195,7 @@ const READ_AHEAD: u32 = 1 << 31;
 struct Moved;
 
 impl<'de> Visitor<'de> for Moved {
-    type Value = (u32, Vec<Vec<u8>>);
+    type Value = (u32, Values);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a receiver")
@@ -204,7 +204,7 @@ impl<'de> Visitor<'de> for Moved {
     fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
         let index: u32 = fields.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
         if index & READ_AHEAD == 0 {
-            return Ok((index, Vec::new()));
+            return Ok((index, Values::default()));
         }
         let read_ahead = fields.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
         Ok((index ^ READ_AHEAD, read_ahead))

@@ -71,7 +71,6 @@ pub(crate) enum Incoming {
 #[derive(Debug)]
 pub(crate) struct Broken {
     /// Which message, where its header was sound: then only this message is lost.
-    #[cfg_attr(not(feature = "macros"), expect(dead_code, reason = "only a connection lives on"))]
     pub(crate) about: Option<(Kind, u64)>,
     pub(crate) error: RecvError,
 }
@@ -79,6 +78,15 @@ pub(crate) struct Broken {
 impl Broken {
     pub(super) fn about(header: &Header, error: impl Into<RecvError>) -> Self {
         Self { about: Some((header.kind, header.id)), error: error.into() }
+    }
+
+    /// Passes over an offer for which a plain channel has no descriptor or that its limits forbid: it is no message of the user's.
+    #[cold]
+    pub(super) fn unless_offer(self) -> Result<Incoming, Self> {
+        match (self.about, &self.error) {
+            (Some((Kind::Ring, _)), RecvError::Refused(_)) => Ok(Incoming::Piece),
+            _ => Err(self),
+        }
     }
 }
 
@@ -101,6 +109,12 @@ impl Inbox {
             #[cfg(feature = "macros")]
             pending_ring: None,
         }
+    }
+
+    /// The same for what comes from now on.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.most_unfinished = limits.unfinished_messages;
+        self.limits = limits;
     }
 
     #[cfg(feature = "macros")]

@@ -45,6 +45,8 @@ pub(crate) use self::outlet::Outlet;
 #[cfg(feature = "serde")]
 pub(crate) use self::parts::LEAST_BLOCK;
 pub(crate) use self::parts::Parts;
+#[cfg(feature = "serde")]
+pub(crate) use self::read_ahead::Values;
 pub use self::receiver::RawReceiver;
 pub use self::sender::RawSender;
 #[cfg(feature = "macros")]

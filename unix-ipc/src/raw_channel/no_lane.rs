@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 #[cfg(feature = "serde")]
 use super::Body;
-use super::Parts;
 use super::inbox::{Broken, Inbox, Incoming};
 use super::outgoing::{Outgoing, Progress};
+#[cfg(feature = "serde")]
+use super::read_ahead::Values;
 use super::read_ahead::{ReadAhead, Shown};
+use super::{Message, Parts};
 use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::socket::Socket;
@@ -78,8 +80,12 @@ impl Reading {
         Self { inbox, read_ahead: ReadAhead::default() }
     }
 
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.inbox.set_limits(limits);
+    }
+
     #[cfg(feature = "serde")]
-    pub(super) fn add_ahead(&mut self, read_ahead: Vec<Vec<u8>>) {
+    pub(super) fn add_ahead(&mut self, read_ahead: Values) {
         self.read_ahead.extend(read_ahead);
     }
 
@@ -98,8 +104,29 @@ impl Reading {
         if let Some(message) = self.read_ahead.pop() {
             return Ok(Incoming::Message(message));
         }
-        match self.inbox.receive(socket, Wait::No)? {
-            Incoming::Message(message) if message.kind == Kind::Ring => Ok(Incoming::Piece),
+        #[cfg(feature = "serde")]
+        if self.read_ahead.waits() {
+            return self.take_packet(socket);
+        }
+        match self.inbox.receive(socket, Wait::No).or_else(Broken::unless_offer)? {
+            Incoming::Message(message) if is_about_a_lane(&message) => Ok(Incoming::Piece),
+            other => Ok(other),
+        }
+    }
+
+    /// What was read ahead comes after a packet that ends a detour.
+    #[cfg(feature = "serde")]
+    fn take_packet(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
+        if self.read_ahead.hear(socket).is_some() {
+            return Ok(self.read_ahead.pop().map_or(Incoming::Piece, Incoming::Message));
+        }
+        match self.inbox.receive_packet(socket, Wait::No).or_else(Broken::unless_offer)? {
+            Incoming::Message(message) if is_about_a_lane(&message) => {
+                if message.kind == Kind::Switch {
+                    self.read_ahead.is_heard();
+                }
+                Ok(Incoming::Piece)
+            }
             other => Ok(other),
         }
     }
@@ -114,11 +141,16 @@ impl Reading {
     pub(super) fn close(&mut self) {}
 
     #[cfg(feature = "serde")]
-    pub(super) fn read_ahead(&self) -> Vec<Vec<u8>> {
+    pub(super) fn read_ahead(&self) -> Values {
         self.read_ahead.values()
     }
 
     pub(super) fn show(&mut self, socket: &Socket) -> Option<Arc<Shown>> {
         self.read_ahead.show(socket)
     }
+}
+
+fn is_about_a_lane(message: &Message) -> bool {
+    let is_bare = message.body.len() == 0 && message.descriptors.is_empty();
+    message.kind == Kind::Ring || (matches!(message.kind, Kind::Switch | Kind::Bell) && is_bare)
 }

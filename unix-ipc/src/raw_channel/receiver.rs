@@ -10,6 +10,8 @@ use super::Message;
 use super::inbox::Incoming;
 use super::lane::Reading;
 use super::read_ahead::Shown;
+#[cfg(feature = "serde")]
+use super::read_ahead::Values;
 use super::sender::sole_descriptor;
 use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError};
@@ -41,8 +43,8 @@ impl RawReceiver {
     /// [`Limits::unfinished_messages`] count here.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
+        lock(&self.reading).set_limits(limits);
         Self {
-            reading: Box::new(Mutex::new(Reading::new(limits))),
             #[cfg(feature = "serde")]
             limits,
             ..self
@@ -160,7 +162,7 @@ impl RawReceiver {
 
     /// The socket, which moves to another process, and what was read ahead of it: from now on nothing is.
     #[cfg(feature = "serde")]
-    pub(crate) fn moving(&self) -> (&Socket, Vec<Vec<u8>>) {
+    pub(crate) fn moving(&self) -> (&Socket, Values) {
         let mut reading = lock(&self.reading);
         reading.close();
         (&self.socket, reading.read_ahead())
@@ -168,7 +170,7 @@ impl RawReceiver {
 
     /// The end as it came to this process.
     #[cfg(feature = "serde")]
-    pub(crate) fn moved(socket: Socket, read_ahead: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn moved(socket: Socket, read_ahead: Values) -> Self {
         let receiver = Self::from(socket);
         lock(&receiver.reading).add_ahead(read_ahead);
         receiver

@@ -30,7 +30,7 @@ pub struct RawSender {
     stream: u64,
     limits: Limits,
     /// Only for values: whoever has a raw end may write to its descriptor by other means.
-    lane: Option<LaneLock>,
+    pub(super) lane: Option<LaneLock>,
 }
 
 impl RawSender {

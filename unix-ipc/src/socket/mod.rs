@@ -115,6 +115,14 @@ impl Socket {
         }
     }
 
+    /// Copies the beginning of the next packet, which stays in the queue, and says how long it is: `None` where none is there.
+    #[cfg(feature = "serde")]
+    pub(crate) fn peek(&self, start: &mut [u8]) -> Option<usize> {
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
+        // Whatever is wrong shows when the packet is received.
+        socket::recv(self.0.as_raw_fd(), start, flags).ok().filter(|length| *length > 0)
+    }
+
     /// Who sent the next packet, which stays in the queue: `None` where none is there, `UnexpectedEof` where none comes
     /// any more. The socket has to ask for names.
     #[cfg(feature = "macros")]

@@ -7,7 +7,8 @@
 //! and the socket's own buffer is what holds up a sender whose receiver does not read.
 //!
 //! The receiver may close the lane at any time, by a mark in the place of the next record. A sender that was faster has sent,
-//! one that was slower learns of it and goes on over the socket: nothing is lost, and neither waits.
+//! one that was slower learns of it and goes on over the socket: nothing is lost, and neither waits. What the receiver finds in the
+//! lane then is read ahead of the socket, and what is behind a detour keeps until the packet in the socket that ends it.
 //!
 //! The senders of other processes go over the socket. The kernel has no order between a ring and a socket, so the
 //! receiver closes the lane when it sees that there are others.
@@ -16,6 +17,8 @@ pub(crate) mod commons;
 mod reading;
 mod receiving;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 pub(super) use self::reading::Reading;
 pub(super) use self::sending::LaneLock;

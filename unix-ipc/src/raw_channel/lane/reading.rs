@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::raw_channel::body::Body;
 use crate::raw_channel::inbox::{Broken, Inbox, Incoming};
 use crate::raw_channel::message::Message;
-use crate::raw_channel::read_ahead::{ReadAhead, Shown};
+use crate::raw_channel::read_ahead::{ReadAhead, Shown, Values};
 use crate::ring::Answer;
 use crate::socket::Socket;
 use crate::sys::receive::Wait;
@@ -19,8 +19,9 @@ const PACKETS_AT_ONCE: usize = 64;
 /// The receiving end of a channel that may have a lane.
 ///
 /// Several threads may wait at once, all for the socket. Whoever finds the lane empty while others sleep asks for a bell before
-/// he takes a packet, which may be theirs; and no packet is taken while there is a record. So a thread never sleeps beside a
-/// record for which there is no bell.
+/// he takes a packet, which may be theirs; and no packet is taken while there is a record. The packet that ends a detour stays
+/// where it is, while others sleep, until there is no record behind it. So a thread never sleeps beside a record for which there
+/// is no bell.
 #[derive(Debug)]
 pub(in crate::raw_channel) struct Reading {
     inbox: Inbox,
@@ -55,8 +56,17 @@ impl Reading {
         }
     }
 
+    /// What is here stays: it came under the limits that were.
+    pub(in crate::raw_channel) fn set_limits(&mut self, limits: Limits) {
+        self.inbox.set_limits(limits);
+        let fits = |lane: &LaneReceiver| limits.check_bytes(lane.longest() as u64).is_ok();
+        if limits.ring_bytes == 0 || matches!(&self.lane, State::Open(lane) if !fits(lane)) {
+            self.close();
+        }
+    }
+
     /// What was read ahead elsewhere, before the end moved here, comes first.
-    pub(in crate::raw_channel) fn add_ahead(&mut self, read_ahead: Vec<Vec<u8>>) {
+    pub(in crate::raw_channel) fn add_ahead(&mut self, read_ahead: Values) {
         self.read_ahead.extend(read_ahead);
     }
 
@@ -82,16 +92,16 @@ impl Reading {
             return Ok(Incoming::Message(message));
         }
         for _ in 0..PACKETS_AT_ONCE {
-            let incoming = match self.next(socket)? {
+            let taken = match self.next(socket)? {
                 Next::Record(body) => return Ok(Incoming::Message(Message::value(body))),
                 Next::Empty if self.is_worth_a_look(patient) => continue,
                 Next::Empty if !self.is_turn_of_socket(socket) => return Ok(Incoming::Nothing),
                 // What was sent through the lane before the packet comes first.
                 Next::Empty if self.has_record() => continue,
-                Next::Empty | Next::Packet => self.inbox.receive_packet(socket, Wait::No)?,
-                Next::Packets => self.inbox.receive(socket, Wait::No)?,
+                Next::Packets if !self.read_ahead.waits() => self.inbox.receive(socket, Wait::No),
+                Next::Empty | Next::Packet | Next::Packets => self.take_packet(socket),
             };
-            match incoming {
+            match taken.or_else(Broken::unless_offer)? {
                 Incoming::Message(message) if message.kind != Kind::Value => self.change_lane(message)?,
                 Incoming::Message(message) => {
                     // It is another sender's, and who sent first would be nobody's to say any more.
@@ -105,6 +115,18 @@ impl Reading {
             }
         }
         Ok(Incoming::Piece)
+    }
+
+    fn take_packet(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
+        if (self.sleepers > 0 || self.read_ahead.waits())
+            && let Some(id) = self.read_ahead.hear(socket)
+        {
+            if let State::Open(lane) = &mut self.lane {
+                lane.switch(id);
+            }
+            return Ok(self.read_ahead.pop().map_or(Incoming::Piece, Incoming::Message));
+        }
+        self.inbox.receive_packet(socket, Wait::No)
     }
 
     /// Where the next message is.
@@ -151,6 +173,7 @@ impl Reading {
         let is_bare = message.body.len() == 0 && message.descriptors.is_empty();
         match (message.kind, &mut self.lane) {
             (Kind::Ring, _) => self.take_offer(message),
+            (Kind::Switch, _) if is_bare && self.read_ahead.is_heard() => Ok(()),
             (Kind::Switch, State::Open(lane)) if is_bare => {
                 lane.switch(message.id);
                 Ok(())
@@ -179,6 +202,9 @@ impl Reading {
     /// Prepares to wait for the socket: `None` where there is something already. Else [`wake_up`](Self::wake_up) comes after the
     /// wait.
     pub(in crate::raw_channel) fn fall_asleep(&mut self) -> Option<Sleep> {
+        if self.read_ahead.is_at_hand() {
+            return None;
+        }
         let mut start = None;
         if let State::Open(lane) = &mut self.lane
             && lane.is_here()
@@ -223,7 +249,7 @@ impl Reading {
     }
 
     /// What was in the lane when it was closed, and stays here as well.
-    pub(in crate::raw_channel) fn read_ahead(&self) -> Vec<Vec<u8>> {
+    pub(in crate::raw_channel) fn read_ahead(&self) -> Values {
         self.read_ahead.values()
     }
 

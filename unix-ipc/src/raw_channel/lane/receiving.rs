@@ -11,6 +11,7 @@ use crate::frame::{Form, HEADER_BYTES, Header, Kind};
 use crate::raw_channel::body::{Body, PacketBuffer};
 use crate::raw_channel::inlet::{Receiving, is_elsewhere};
 use crate::raw_channel::outlet::open;
+use crate::raw_channel::read_ahead::Values;
 use crate::raw_channel::spin::Spin;
 use crate::ring::{self, Answer};
 use crate::socket::Socket;
@@ -206,24 +207,32 @@ impl LaneReceiver {
         self.spin.end_sleep(start);
     }
 
-    /// Closes the lane, and gives what was still in it, in order.
-    pub(super) fn close(mut self) -> Vec<Vec<u8>> {
-        let mut left = Vec::new();
-        self.empty(|body| left.push(body.to_vec()));
+    /// Closes the lane, and gives what was still in it, in order. What is behind a detour comes after that.
+    pub(super) fn close(mut self) -> Values {
+        let mut left = Values::default();
+        let detour = (self.id, Vec::new());
+        left.later.extend(self.is_on_detour.then(|| detour.clone()));
+        self.empty(|kind, body| match (kind, left.later.back_mut()) {
+            (Kind::Value, Some((_, values))) => values.push(body.to_vec()),
+            (Kind::Value, None) => left.first.push_back(body.to_vec()),
+            _ => left.later.push_back(detour.clone()),
+        });
+        while left.later.back().is_some_and(|(_, values)| values.is_empty()) {
+            left.later.pop_back();
+        }
         left
     }
 
     /// Takes what is left, until the lane is closed.
-    fn empty(&mut self, mut take: impl FnMut(&[u8])) {
+    fn empty(&mut self, mut take: impl FnMut(Kind, &[u8])) {
         let mut packet = PacketBuffer::take();
         let start = self.ring.position();
         // The sender is told of no more room meanwhile, so there is at most as much as the ring holds.
         while !self.ring.close() && self.ring.position().wrapping_sub(start) < self.ring.bytes() as u64 {
             let Ok(bytes @ HEADER_BYTES..) = self.ring.receive(&mut packet) else { return };
-            let is_value = packet.first() == Some(&(Kind::Value as u8));
-            if let Some(body) = packet.get(HEADER_BYTES..bytes).filter(|_| is_value) {
-                take(body);
-            }
+            let Some((kind, body)) = packet.first().zip(packet.get(HEADER_BYTES..bytes)) else { return };
+            let Ok(kind @ (Kind::Value | Kind::Switch)) = Kind::try_from(*kind) else { return };
+            take(kind, body);
         }
     }
 }
@@ -232,7 +241,7 @@ impl Drop for LaneReceiver {
     fn drop(&mut self) {
         // A copy of the process has not got the memory.
         if self.is_here() {
-            self.empty(|_| {});
+            self.empty(|_, _| {});
             self.ring.answer(Answer::Done);
         }
     }

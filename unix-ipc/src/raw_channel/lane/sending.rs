@@ -52,7 +52,7 @@ impl LaneLock {
 /// The sending end of a channel that may have a lane.
 #[derive(Debug)]
 pub(in crate::raw_channel) struct LaneSender {
-    state: State,
+    pub(super) state: State,
     /// Tells this lane from those of other senders of the same channel.
     id: u64,
     ring_bytes: usize,
@@ -61,7 +61,7 @@ pub(in crate::raw_channel) struct LaneSender {
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Over the socket, so many messages up to now.
     Young(u32),
     /// The same, until the receiver has said something.
@@ -75,7 +75,7 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Lane {
+pub(super) struct Lane {
     ring: Sending,
     /// The longest message that goes through it.
     longest: usize,
@@ -204,8 +204,9 @@ impl LaneSender {
         }
         let State::Open(lane) = &mut self.state else { return Ok(None) };
         let (header, packet) = (header(bytes), HEADER_BYTES + bytes.len() + DETOUR_BYTES);
-        if patient {
-            look_often(|| has_room_soon(&mut lane.ring, packet))?;
+        if patient && let Err(error) = look_often(|| has_room_soon(&mut lane.ring, packet)) {
+            self.state = State::Never;
+            return Err(error);
         }
         match lane.ring.send_unless_closed(&header, bytes, DETOUR_BYTES) {
             Ok(must_ring) => {
@@ -277,7 +278,10 @@ impl LaneSender {
         if let (State::Open(lane), Some(core)) = (&self.state, core::current()) {
             lane.ring.is_on_core(core);
         }
-        ring_bell(socket)
+        ring_bell(socket).inspect_err(|_| {
+            // What goes into the lane from now on, nobody reads.
+            self.state = State::Never;
+        })
     }
 }
 
