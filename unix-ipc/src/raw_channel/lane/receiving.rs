@@ -138,10 +138,9 @@ impl LaneReceiver {
         }
         let mut packet = PacketBuffer::take();
         match self.ring.receive(&mut packet)? {
+            // A packet that waits need not wait for the lane to be empty again: it may never be for long.
             0 => {
-                // Whichever packet comes next is looked at in its own time.
-                self.packet_at = None;
-                Ok(Next::Empty)
+                Ok(if self.packet_at.take().is_some() && !others_sleep { Next::Packet } else { Next::Empty })
             }
             bytes => self.taken(packet, bytes),
         }

@@ -1,4 +1,7 @@
-use std::os::fd::OwnedFd;
+use std::hint;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use super::sending::{LaneLock, LaneSender};
 use super::{Reading, commons};
@@ -172,6 +175,44 @@ fn a_copy_of_the_process_receives_from_the_socket_and_leaves_the_lane_alone() {
         drop(ends.sender);
         true
     }));
+}
+
+#[test]
+fn what_another_sends_waits_for_a_lap_at_most_beside_a_lane_that_is_never_empty_for_long() {
+    let mut ends = Ends::hot();
+    let other = RawSender::from(Socket::from(ends.sender.as_fd().try_clone_to_owned().unwrap()));
+    // A bell says on which core the sender is, and the receiver looks for a while then.
+    let sleep = ends.reading.fall_asleep().unwrap();
+    let received = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let sender = &ends.sender;
+        let received = &received;
+        scope.spawn(move || {
+            for number in 0..5000 {
+                while received.load(Ordering::Acquire) < number {
+                    hint::spin_loop();
+                }
+                sender.send_all([0].as_slice().into(), NONE, Deadline::NEVER).unwrap();
+            }
+        });
+        while !super::receiving::has_packet(&ends.socket) {}
+        ends.reading.wake_up(sleep);
+        other.send(&[1], &[]).unwrap();
+        let mut came_at = None;
+        for number in 1..=5001 {
+            let message = loop {
+                if let Incoming::Message(message) = ends.reading.look(&ends.socket, true).unwrap() {
+                    break message;
+                }
+            };
+            if message.body.start() == [1] {
+                came_at = Some(number);
+            } else {
+                received.fetch_add(1, Ordering::Release);
+            }
+        }
+        assert!(came_at.is_some_and(|came_at| came_at < 2000), "{came_at:?}");
+    });
 }
 
 /// Runs in a copy of the process that is a child and its own spawner.
