@@ -12,7 +12,7 @@ use crate::values::{HOT, Value, assert_left, hot_channel, random};
 use crate::yard::{Order, serve_in_child, stranger, yard};
 
 /// The most that is sent to a receiver that is gone before its sender is told: what goes into a lane without a bell.
-const MOST_UNNOTICED: usize = 33;
+const MOST_UNNOTICED: usize = 129;
 
 /// Sends to a receiver that is gone until that is said, and holds that it is said from then on, with the value given back.
 fn assert_disconnected(sender: &Sender<Value>) {

@@ -18,6 +18,8 @@ pub(crate) const ANSWER: u64 = 16;
 pub(crate) const ASLEEP: u64 = 128;
 pub(crate) const RECEIVERS_CORE: u64 = 136;
 pub(crate) const RECORDS: u64 = 512;
+/// Where records begin.
+pub(crate) const ALIGN: u64 = 32;
 
 pub(crate) const TAKEN: u64 = 1;
 pub(crate) const DONE: u64 = 2;

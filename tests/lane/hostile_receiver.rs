@@ -12,7 +12,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use unix_ipc::{ProtocolError, SendError, Sender, channel};
 
 use crate::forged::{
-    ANSWER, ASLEEP, BELL, CONSUMED, DONE, RECEIVERS_CORE, RECORDS, RING, SWITCH, TAKEN, set_word, storm, word,
+    ALIGN, ANSWER, ASLEEP, BELL, CONSUMED, DONE, RECEIVERS_CORE, RECORDS, RING, SWITCH, TAKEN, set_word,
+    storm, word,
 };
 use crate::packets::VALUE;
 use crate::util::{Holdings, Watchdog, alone, wait_until};
@@ -155,8 +156,8 @@ fn a_mark_in_the_place_of_any_record_sends_all_over_the_socket() {
         for mark in [u64::MAX, 1, 1 << 63] {
             let hostile = Hostile::taken();
             assert!(hostile.try_send(before).is_empty());
-            let written = (0..).find(|line| word(&hostile.memory, RECORDS + line * 64) == 0);
-            set_word(&hostile.memory, RECORDS + written.unwrap() * 64, mark);
+            let written = (0..).find(|line| word(&hostile.memory, RECORDS + line * ALIGN) == 0);
+            set_word(&hostile.memory, RECORDS + written.unwrap() * ALIGN, mark);
             hostile.assert_over_socket();
         }
     }

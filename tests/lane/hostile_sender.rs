@@ -11,7 +11,7 @@ use nix::fcntl::SealFlag;
 use unix_ipc::{ProtocolError, RawReceiver, RawSender, RecvError, raw_channel};
 
 use crate::forged::{
-    ANSWER, ASLEEP, BELL, CONSUMED, DONE, RECORDS, RING, SIZED, SWITCH, TAKEN, control, memory, offer,
+    ALIGN, ANSWER, ASLEEP, BELL, CONSUMED, DONE, RECORDS, RING, SIZED, SWITCH, TAKEN, control, memory, offer,
     offer_of, set_word, storm, word, write_record,
 };
 use crate::packets::{self, Header, VALUE, WHOLE};
@@ -175,9 +175,9 @@ fn records_come_in_order_until_the_switch_and_from_the_socket_after_it() {
     let hostile = Hostile::new();
     let file = hostile.lane();
     write_record(&file, 0, &record(VALUE, b"one"));
-    write_record(&file, 64, &record(VALUE, b"two"));
-    write_record(&file, 128, &control(SWITCH, ID));
-    write_record(&file, 192, &record(VALUE, b"four"));
+    write_record(&file, ALIGN, &record(VALUE, b"two"));
+    write_record(&file, 2 * ALIGN, &control(SWITCH, ID));
+    write_record(&file, 3 * ALIGN, &record(VALUE, b"four"));
     hostile.sender.send(b"three", &[]).unwrap();
     for expected in [b"one".as_slice(), b"two", b"three"] {
         assert_eq!(hostile.receiver.recv().unwrap().0, expected);
@@ -226,8 +226,8 @@ fn marks_that_are_the_receivers_own_are_not_read_back() {
         for number in 0..200_u64 {
             // All that stands in front of the records.
             (0..RECORDS).step_by(8).for_each(|at| set_word(&file, at, nonsense));
-            let at = number * 64 % BYTES;
-            set_word(&file, RECORDS + (at + 64) % BYTES, 0);
+            let at = number * ALIGN % BYTES;
+            set_word(&file, RECORDS + (at + ALIGN) % BYTES, 0);
             write_record(&file, at, &record(VALUE, &number.to_ne_bytes()));
             assert_eq!(hostile.receiver.recv().unwrap().0, number.to_ne_bytes());
         }
@@ -240,13 +240,13 @@ fn a_lane_that_cannot_be_closed_for_records_gives_what_it_holds_and_no_more() {
     for fill in [record(VALUE, &[1]), control(SWITCH, ID), vec![255; 16], record(BELL, &[])] {
         let hostile = Hostile::new();
         let file = hostile.lane();
-        (0..BYTES).step_by(64).for_each(|at| write_record(&file, at, &fill));
+        (0..BYTES).step_by(ALIGN as usize).for_each(|at| write_record(&file, at, &fill));
         let _ = hostile.receiver.as_fd();
         let mut count = 0;
         while hostile.receiver.try_recv().unwrap().is_some() {
             count += 1;
         }
-        assert!(count <= BYTES / 64, "{count}");
+        assert!(count <= BYTES / ALIGN, "{count}");
         assert_eq!(word(&file, ANSWER), DONE);
         hostile.is_well();
     }
