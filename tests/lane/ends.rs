@@ -186,7 +186,7 @@ fn who_does_not_read_holds_the_sender_up_and_misses_nothing() {
         });
         read_all(&receiver, full + 500);
         sending.join().unwrap();
-        assert!(matches!(receiver.try_recv(), Err(RecvError::Disconnected)));
+        assert!(matches!(receiver.recv(), Err(RecvError::Disconnected)));
     }
 }
 

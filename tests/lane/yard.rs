@@ -9,6 +9,7 @@ use unix_ipc::{Bootstrapper, Connection, Limits, Receiver, Sender, SpawnOptions,
 
 use crate::senders::send_as;
 use crate::stream::{Sink, Source, Stream};
+use crate::util::Holdings;
 use crate::values::Value;
 
 #[ipc_service]
@@ -85,6 +86,7 @@ pub(crate) fn serve_in_child() -> bool {
         Receiver::<Order>::connect(path).unwrap().into_iter().for_each(|order| match order.unwrap() {
             Order::Send(source, stream) => source.send(stream),
             Order::Receive(sink, stream) => sink.receive(stream),
+            Order::Report(to) => to.send((Holdings::now().descriptor_count(), mappings())).unwrap(),
             Order::Listen(values, answers) => {
                 values.iter().for_each(|value| answers.send(value.unwrap().number).unwrap_or_default());
             }
@@ -113,6 +115,8 @@ pub(crate) enum Order {
     Receive(Sink, Stream),
     /// Answer each value with its number.
     Listen(Receiver<Value>, Sender<u64>),
+    /// Say how many descriptors and mappings there are.
+    Report(Sender<(usize, usize)>),
 }
 
 const PATH: &str = "SOCKET_PATH";
