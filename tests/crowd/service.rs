@@ -130,7 +130,7 @@ fn server(floor: Floor, workers: usize) -> HallServer<Floor> {
 
 /// Whether a process has memory of this library mapped that it shares.
 pub(crate) fn has_rings(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| maps.contains("memfd:unix-ipc"))
+    fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| maps.contains("memfd:unix-ipc-rings"))
 }
 
 /// A file without a name that holds a text.

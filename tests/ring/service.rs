@@ -139,7 +139,7 @@ struct Memory {
 impl Memory {
     fn open() -> io::Result<Self> {
         let maps = fs::read_to_string("/proc/self/maps")?;
-        let line = maps.lines().find(|line| line.contains("memfd:unix-ipc"));
+        let line = maps.lines().find(|line| line.contains("memfd:unix-ipc-rings"));
         let start = line.and_then(|line| u64::from_str_radix(line.split_once('-')?.0, 16).ok());
         let start = start.ok_or(io::ErrorKind::NotFound)?;
         Ok(Self { file: fs::OpenOptions::new().write(true).open("/proc/self/mem")?, start })
@@ -166,7 +166,7 @@ pub(crate) fn file_of(text: &str) -> io::Result<File> {
 
 /// Whether a process has memory of this library mapped that it shares.
 pub(crate) fn has_rings(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| maps.contains("memfd:unix-ipc"))
+    fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| maps.contains("memfd:unix-ipc-rings"))
 }
 
 /// Whether a child takes no rings.

@@ -115,7 +115,7 @@ impl Outlet {
     #[cold]
     fn offer(&mut self, socket: &Socket) {
         let bytes = self.ring_bytes.next_power_of_two().clamp(LEAST_BYTES, MOST_BYTES as usize);
-        let Ok((pages, file)) = Pages::create(ring::memory_bytes(bytes)) else { return };
+        let Ok((pages, file)) = Pages::create(c"unix-ipc-rings", ring::memory_bytes(bytes)) else { return };
         let header = Header { kind: Kind::Ring, form: Form::Whole, descriptors: 1, length: 8, id: 0 };
         let (header, length) = (header.encode(), (bytes as u64).to_le_bytes());
         if socket.send(&[IoSlice::new(&header), IoSlice::new(&length)], &[file.as_fd()]).is_ok() {

@@ -13,7 +13,7 @@ type Ends = (RingSender<Arc<Pages>>, RingReceiver<Arc<Pages>>);
 
 /// What two processes have: each a mapping of its own.
 fn two_processes(bytes: usize) -> (Ends, Ends) {
-    let (ours, file) = Pages::create(memory_bytes(bytes)).unwrap();
+    let (ours, file) = Pages::create(c"ring", memory_bytes(bytes)).unwrap();
     let theirs = Pages::open(file.as_fd(), memory_bytes(bytes)).unwrap();
     (ends(&Arc::new(ours), bytes, true), ends(&Arc::new(theirs), bytes, false))
 }
@@ -131,7 +131,7 @@ fn the_receiver_is_rung_for_once_it_sleeps_and_only_once() {
 #[test]
 fn a_receiver_that_lies_about_its_place_is_caught() {
     let bytes = 4096;
-    let (pages, _file) = Pages::create(memory_bytes(bytes)).unwrap();
+    let (pages, _file) = Pages::create(c"ring", memory_bytes(bytes)).unwrap();
     let memory = Arc::new(pages);
     for lie in [8, 64, 4096, u64::MAX, u64::MAX - 63] {
         let (mut sender, _) = ends(&memory, bytes, true);
@@ -146,7 +146,7 @@ fn a_receiver_that_lies_about_its_place_is_caught() {
 #[test]
 fn a_sender_that_lies_about_a_length_is_caught() {
     let bytes = 4096;
-    let (pages, _file) = Pages::create(memory_bytes(bytes)).unwrap();
+    let (pages, _file) = Pages::create(c"ring", memory_bytes(bytes)).unwrap();
     let memory = Arc::new(pages);
     for length in [bytes as u64 / 2 - 15, bytes as u64, u64::from(u32::MAX)] {
         let (_, mut receiver) = ends(&memory, bytes, false);
@@ -179,7 +179,7 @@ fn threads_hand_a_million_packets_over_without_a_bell() {
 
 #[test]
 fn a_closed_ring_takes_nothing_more_and_has_lost_nothing() {
-    let (mine, file) = Pages::create(lone_bytes(LEAST_BYTES)).unwrap();
+    let (mine, file) = Pages::create(c"ring", lone_bytes(LEAST_BYTES)).unwrap();
     let theirs = Pages::open(file.as_fd(), lone_bytes(LEAST_BYTES)).unwrap();
     // As an earlier ring may have left it.
     (0..lone_bytes(LEAST_BYTES) / 8).for_each(|word| mine.word(8 * word).store(u64::MAX, Ordering::Relaxed));

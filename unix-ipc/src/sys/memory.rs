@@ -1,5 +1,6 @@
 //! Memory files: made, filled, sealed and checked.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,16 +26,22 @@ const SEALED: SealFlag = SIZED.union(SealFlag::F_SEAL_WRITE);
 /// A new memory file of zeroes whose size is fixed.
 #[cfg(feature = "serde")]
 pub(crate) fn create(len: usize) -> io::Result<OwnedFd> {
-    let file = memory_file()?;
+    create_named(c"unix-ipc", len)
+}
+
+#[cfg(feature = "serde")]
+fn create_named(name: &CStr, len: usize) -> io::Result<OwnedFd> {
+    let file = memory_file(name)?;
     ftruncate(&file, offset(len)?)?;
     add_seals(file.as_fd(), SIZED)?;
     Ok(file)
 }
 
-/// The same with pages for all of it, so that none can be missing later. Nobody can seal it against writing.
+/// The same with pages for all of it, so that none can be missing later, under a name that shows what is mapped (proc(5)).
+/// Nobody can seal it against writing.
 #[cfg(feature = "macros")]
-pub(crate) fn create_filled(len: usize) -> io::Result<OwnedFd> {
-    let file = create(len)?;
+pub(crate) fn create_filled(name: &CStr, len: usize) -> io::Result<OwnedFd> {
+    let file = create_named(name, len)?;
     fallocate(&file, FallocateFlags::empty(), 0, offset(len)?)?;
     add_seals(file.as_fd(), SealFlag::F_SEAL_SEAL)?;
     Ok(file)
@@ -42,7 +49,7 @@ pub(crate) fn create_filled(len: usize) -> io::Result<OwnedFd> {
 
 /// A new memory file that holds these bytes for good, one part behind the other.
 pub(crate) fn sealed_copy(parts: &[&[u8]]) -> io::Result<OwnedFd> {
-    let file = memory_file()?;
+    let file = memory_file(c"unix-ipc")?;
     let mut end = 0;
     for part in parts {
         write_at(file.as_fd(), end, part)?;
@@ -103,18 +110,18 @@ fn refused(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
-fn memory_file() -> io::Result<OwnedFd> {
+fn memory_file(name: &CStr) -> io::Result<OwnedFd> {
     /// Whether this kernel (before 6.3) has said that it does not know `MFD_NOEXEC_SEAL`.
     static OLD: AtomicBool = AtomicBool::new(false);
 
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     if !OLD.load(Ordering::Relaxed) {
-        match memfd_create(c"unix-ipc", flags | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL)) {
+        match memfd_create(name, flags | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL)) {
             Err(Errno::EINVAL) => OLD.store(true, Ordering::Relaxed),
             result => return Ok(result?),
         }
     }
-    Ok(memfd_create(c"unix-ipc", flags)?)
+    Ok(memfd_create(name, flags)?)
 }
 
 fn seals(file: BorrowedFd<'_>) -> io::Result<SealFlag> {

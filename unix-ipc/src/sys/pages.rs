@@ -4,6 +4,7 @@
 //! process does meanwhile, what is read is some bytes, and never undefined.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,10 +33,10 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// New memory of zeroes, and the file under which another process finds it. The size is fixed, and there are pages
+    /// New memory of zeroes under a name, and the file under which another process finds it. The size is fixed, and there are pages
     /// for all of it.
-    pub(crate) fn create(len: usize) -> io::Result<(Self, OwnedFd)> {
-        let file = memory::create_filled(len)?;
+    pub(crate) fn create(name: &CStr, len: usize) -> io::Result<(Self, OwnedFd)> {
+        let file = memory::create_filled(name, len)?;
         Ok((Self::map(file.as_fd(), len)?, file))
     }
 
@@ -223,7 +224,7 @@ mod tests {
     const LEN: usize = 1 << 16;
 
     fn two_views() -> (Pages, Pages) {
-        let (made, file) = Pages::create(LEN).unwrap();
+        let (made, file) = Pages::create(c"pages", LEN).unwrap();
         (made, Pages::open(file.as_fd(), LEN).unwrap())
     }
 
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn memory_of_another_size_and_what_is_no_memory_are_refused() {
-        let (_, file) = Pages::create(LEN).unwrap();
+        let (_, file) = Pages::create(c"pages", LEN).unwrap();
         assert!(Pages::open(file.as_fd(), LEN / 2).is_err());
         assert!(Pages::open(std::fs::File::open("/dev/zero").unwrap().as_fd(), LEN).is_err());
     }
@@ -279,7 +280,7 @@ mod tests {
         use nix::fcntl::{FcntlArg, SealFlag, fcntl};
         use nix::unistd::ftruncate;
 
-        let (_pages, file) = Pages::create(LEN).unwrap();
+        let (_pages, file) = Pages::create(c"pages", LEN).unwrap();
         assert_eq!(ftruncate(&file, 0), Err(Errno::EPERM));
         assert_eq!(ftruncate(&file, 1 << 30), Err(Errno::EPERM));
         // A seal against writing would make a later mapping fail.

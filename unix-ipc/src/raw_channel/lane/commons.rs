@@ -4,6 +4,7 @@
 //! spawner gives it some at birth, which both map, and of which no descriptor stays. Lanes of the child's to its spawner are
 //! there, and what it sends to others goes over the socket.
 
+use std::ffi::CStr;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,6 +15,9 @@ use crate::raw_channel::outlet::MOST_BYTES;
 use crate::ring::{self, Answer, LEAST_BYTES};
 use crate::sync::lock;
 use crate::sys::pages::Pages;
+
+/// How the memory is called among what a process has mapped.
+const LANES: &CStr = c"unix-ipc-lanes";
 
 /// How many lanes a child may have to its spawner at a time.
 const AREAS: usize = 2;
@@ -74,7 +78,7 @@ static OF_SPAWNER: OnceLock<Option<Arc<Commons>>> = OnceLock::new();
 /// Makes what a child will have in common with this process, for as long as the result lives: it, and its file and name for the
 /// child.
 pub(crate) fn make() -> io::Result<(Arc<Commons>, OwnedFd)> {
-    let (pages, file) = Pages::create(commons_bytes())?;
+    let (pages, file) = Pages::create(LANES, commons_bytes())?;
     let name = RandomState::new().build_hasher().finish().max(NO_NAME + 1);
     let commons = Arc::new(Commons::new(name, pages));
     let mut all = lock(&OF_CHILDREN);
@@ -101,7 +105,7 @@ pub(super) fn memory(bytes: usize) -> Option<Memory> {
 
 fn new_file(bytes: usize) -> Option<Memory> {
     let bytes = bytes.next_power_of_two().clamp(LEAST_BYTES, MOST_BYTES as usize);
-    let (pages, file) = Pages::create(ring::lone_bytes(bytes)).ok()?;
+    let (pages, file) = Pages::create(LANES, ring::lone_bytes(bytes)).ok()?;
     Some(Memory { pages: Arc::new(pages), start: 0, bytes, place: Place::File(file) })
 }
 
