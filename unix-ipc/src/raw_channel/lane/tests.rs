@@ -1,6 +1,6 @@
 use std::hint;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use super::sending::{LaneLock, LaneSender};
@@ -213,6 +213,33 @@ fn what_another_sends_waits_for_a_lap_at_most_beside_a_lane_that_is_never_empty_
         }
         assert!(came_at.is_some_and(|came_at| came_at < 2000), "{came_at:?}");
     });
+}
+
+#[test]
+fn what_went_through_the_lane_before_another_sent_comes_before_that() {
+    for _ in 0..500 {
+        let mut ends = Ends::hot();
+        let other = RawSender::from(Socket::from(ends.sender.as_fd().try_clone_to_owned().unwrap()));
+        let is_looking = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (sender, is_looking) = (&ends.sender, &is_looking);
+            scope.spawn(move || {
+                while !is_looking.load(Ordering::Acquire) {
+                    hint::spin_loop();
+                }
+                sender.send_all([1].as_slice().into(), NONE, Deadline::NEVER).unwrap();
+                other.send(&[2], &[]).unwrap();
+            });
+            let mut received: Vec<u8> = Vec::new();
+            while received.len() < 2 {
+                is_looking.store(true, Ordering::Release);
+                if let Incoming::Message(message) = ends.reading.look(&ends.socket, false).unwrap() {
+                    received.extend(message.body.start());
+                }
+            }
+            assert_eq!(received, [1, 2]);
+        });
+    }
 }
 
 /// Runs in a copy of the process that is a child and its own spawner.
