@@ -201,7 +201,7 @@ impl Inbox {
         let received = match self.next_packet(&mut packet, socket, wait)? {
             Found::Packet(received) => received,
             #[cfg(feature = "macros")]
-            Found::Bytes(length) => Received::of(length),
+            Found::Bytes(length) => return self.accept_bytes(packet, length),
             Found::Nothing => return Ok(Incoming::Nothing),
             #[cfg(feature = "macros")]
             Found::Bell => return Ok(Incoming::Rung),
@@ -249,6 +249,18 @@ impl Inbox {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Found::Nothing),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Accepts a packet that has nothing beside it: most are short messages, and of those this is all.
+    #[cfg(feature = "macros")]
+    #[inline]
+    fn accept_bytes(&mut self, packet: PacketBuffer, length: usize) -> Result<Incoming, Broken> {
+        let bytes = packet.get(..length).ok_or(ProtocolError::LongPacket)?;
+        let (header, _) = Header::decode(bytes)?;
+        if header.form != Form::Whole || header.descriptors != 0 {
+            return self.accept(packet, Received::of(length));
+        }
+        self.whole(&header, Body::in_packet(packet, length), Vec::new())
     }
 
     #[inline]
