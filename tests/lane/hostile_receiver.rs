@@ -59,8 +59,13 @@ impl Hostile {
 
     fn taken() -> Self {
         let hostile = Self::new();
-        set_word(&hostile.memory, ANSWER, TAKEN);
+        hostile.answer(TAKEN);
         hostile
+    }
+
+    /// Answers the offer that stands in the memory.
+    fn answer(&self, answer: u64) {
+        set_word(&self.memory, ANSWER, word(&self.memory, ANSWER) & !(TAKEN | DONE) | answer);
     }
 
     /// The kinds of the packets that are there.
@@ -105,7 +110,7 @@ fn what_is_said_of_a_lane_is_given_back_with_it() {
     let hostile = Hostile::new();
     let before = Holdings::now().descriptor_count();
     assert_eq!(mappings(), 1);
-    set_word(&hostile.memory, ANSWER, DONE);
+    hostile.answer(DONE);
     hostile.assert_over_socket();
     assert_eq!(mappings(), 0);
     assert_eq!(Holdings::now().descriptor_count(), before);
@@ -117,7 +122,7 @@ fn an_answer_that_is_taken_back_is_a_lane_that_nobody_reads() {
     let hostile = Hostile::taken();
     hostile.sender.send(Value::small(1)).unwrap();
     assert_eq!(hostile.packets(), [SWITCH]);
-    set_word(&hostile.memory, ANSWER, DONE);
+    hostile.answer(DONE);
     let full =
         (0..100_000).find(|_| matches!(hostile.sender.try_send(Value::small(2)), Err(SendError::Full(_))));
     assert!(full.is_some(), "the lane and the socket have no end");

@@ -19,7 +19,7 @@ use crate::util::{Holdings, Watchdog, alone};
 use crate::yard::mappings;
 
 const BYTES: u64 = 4096;
-const ID: u64 = 7;
+const ID: u64 = 8;
 
 const LONGER: ProtocolError = ProtocolError::Ring("a packet longer than the ring");
 const NOT_SMALL: ProtocolError = ProtocolError::Ring("a record that is no small message");
@@ -43,6 +43,7 @@ impl Hostile {
     /// Offers a lane that is in order.
     fn offer(&self) -> File {
         let file = memory(RECORDS + BYTES, SIZED);
+        set_word(&file, ANSWER, ID);
         self.write(&offer(ID, &[BYTES, 0, 0], 1), &[file.as_fd()]);
         assert!(self.receiver.try_recv().unwrap().is_none());
         file
@@ -51,7 +52,7 @@ impl Hostile {
     /// A lane that is taken, of which the next record is read.
     fn lane(&self) -> File {
         let file = self.offer();
-        assert_eq!(word(&file, ANSWER), TAKEN);
+        assert_eq!(word(&file, ANSWER), ID | TAKEN);
         self.write(&control(SWITCH, ID), &[]);
         file
     }
@@ -159,7 +160,7 @@ fn only_one_of_hundreds_of_offers_is_taken_and_nothing_is_kept_of_the_others() {
     let before = (Holdings::now(), mappings());
     for round in 0..200 {
         let file = hostile.offer();
-        assert_eq!(word(&file, ANSWER), DONE, "in round {round}");
+        assert_eq!(word(&file, ANSWER), ID | DONE, "in round {round}");
     }
     assert_eq!((Holdings::now(), mappings()), before);
     write_record(&taken, 0, &record(VALUE, b"in the lane"));
@@ -167,7 +168,7 @@ fn only_one_of_hundreds_of_offers_is_taken_and_nothing_is_kept_of_the_others() {
     let _ = hostile.receiver.as_fd();
     let late = Hostile::new();
     let _ = late.receiver.as_fd();
-    assert_eq!(word(&late.offer(), ANSWER), DONE, "an end that was shown takes none");
+    assert_eq!(word(&late.offer(), ANSWER), ID | DONE, "an end that was shown takes none");
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn a_record_that_is_no_small_message_is_named_and_ends_the_lane() {
         let file = hostile.lane();
         write_record(&file, 0, &lie);
         hostile.expect(&expected);
-        assert_eq!(word(&file, ANSWER), DONE);
+        assert_eq!(word(&file, ANSWER), ID | DONE);
         hostile.is_well();
     }
 }
@@ -247,7 +248,7 @@ fn a_lane_that_cannot_be_closed_for_records_gives_what_it_holds_and_no_more() {
             count += 1;
         }
         assert!(count <= BYTES / ALIGN, "{count}");
-        assert_eq!(word(&file, ANSWER), DONE);
+        assert_eq!(word(&file, ANSWER), ID | DONE);
         hostile.is_well();
     }
 }

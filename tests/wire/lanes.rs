@@ -16,6 +16,8 @@ use crate::vectors::{assert_is, filled, vector};
 /// The bytes for records where a sender makes the memory.
 const BYTES: u64 = 1 << 16;
 const ANSWER: u64 = 16;
+/// The number that the vectors give an offer, without its two lowest bits.
+const OFFER: u64 = 0x5a5a_5a5a_5a5a_5a58;
 const RECORDS: u64 = 512;
 const ALIGN: u64 = 32;
 /// After so many values a lane is offered.
@@ -33,7 +35,9 @@ struct Lane {
 impl Lane {
     /// Memory for one.
     fn new() -> Self {
-        Self { file: sized_memory(RECORDS + BYTES), position: 0 }
+        let lane = Self { file: sized_memory(RECORDS + BYTES), position: 0 };
+        lane.set_word(ANSWER, OFFER);
+        lane
     }
 
     fn of(file: OwnedFd) -> Self {
@@ -48,6 +52,13 @@ impl Lane {
 
     fn set_word(&self, at: u64, word: u64) {
         self.file.write_all_at(&word.to_ne_bytes(), at).expect("the memory can be written");
+    }
+
+    /// Answers the offer that stands in the memory.
+    fn answer(&self, answer: u64) {
+        let offer = self.word(ANSWER);
+        assert_eq!(offer & 3, 0, "nothing was answered");
+        self.set_word(ANSWER, offer | answer);
     }
 
     /// Writes a vector as the next record.
@@ -88,7 +99,7 @@ fn a_sender_offers_a_lane_and_goes_on_in_it() {
     // Until there is an answer all goes over the socket.
     sender.send(0x41).unwrap();
     raw.expect("forwarded/reply");
-    lane.set_word(ANSWER, 1);
+    lane.answer(1);
     for _ in 0..3 {
         sender.send(0x41).unwrap();
         lane.expect("forwarded/reply");
@@ -116,7 +127,7 @@ fn a_sender_goes_over_the_socket_with_what_is_not_for_a_lane_and_comes_back() {
         raw.expect("lane/number");
     });
     let mut lane = Lane::of(raw.expect("lane/offer").remove(0));
-    lane.set_word(ANSWER, 1);
+    lane.answer(1);
     for _ in 0..3 {
         sender.send(Ok(7)).unwrap();
         raw.expect("lane/switch");
@@ -136,7 +147,7 @@ fn a_receiver_takes_a_lane_and_both_ways_are_one_order() {
     raw.give("lane/offer", &[lane.file.as_fd()]);
     raw.give("lane/number", &[]);
     assert!(matches!(receiver.recv(), Ok(Ok(7))));
-    assert_eq!(lane.word(ANSWER), 1);
+    assert_eq!(lane.word(ANSWER), OFFER | 1);
 
     raw.give("lane/switch", &[]);
     lane.give("lane/number");
@@ -152,7 +163,7 @@ fn a_receiver_takes_a_lane_and_both_ways_are_one_order() {
 
     drop(receiver);
     assert_eq!(lane.word(RECORDS + lane.position), CLOSED);
-    assert_eq!(lane.word(ANSWER), 2);
+    assert_eq!(lane.word(ANSWER), OFFER | 2);
 }
 
 #[test]

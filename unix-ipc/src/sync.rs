@@ -81,12 +81,6 @@ impl Turn {
         queue.taken = true;
         Some(TurnGuard(self))
     }
-
-    /// Whether somebody has it now.
-    #[cfg(feature = "macros")]
-    pub(crate) fn is_taken(&self) -> bool {
-        lock(&self.queue).taken
-    }
 }
 
 impl Drop for TurnGuard<'_> {

@@ -15,7 +15,6 @@ use super::{Message, Parts};
 use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::socket::Socket;
-use crate::sync::Turn;
 use crate::sys::receive::Wait;
 
 /// The sending end of a channel.
@@ -48,7 +47,6 @@ impl LaneSender {
         _body: Parts<'_>,
         _descriptors: &[D],
         _patient: bool,
-        _turn: &Turn,
     ) -> io::Result<Progress> {
         match *self {}
     }

@@ -143,9 +143,7 @@ impl RawSender {
         patient: bool,
     ) -> io::Result<Progress> {
         match self.lane.as_ref().and_then(LaneLock::lock) {
-            Some(mut lane) => {
-                lane.send_packet(message, &self.socket, bytes, descriptors, patient, &self.turn)
-            }
+            Some(mut lane) => lane.send_packet(message, &self.socket, bytes, descriptors, patient),
             None => message.send_packet(&mut (&self.socket).into(), bytes, descriptors),
         }
     }

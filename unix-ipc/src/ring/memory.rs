@@ -11,8 +11,8 @@ pub(crate) trait Memory {
     fn load(&self, at: usize) -> u64;
     fn store(&self, at: usize, word: u64);
     fn swap(&self, at: usize, word: u64) -> u64;
-    /// Writes a word in the place of 0: false, and nothing done, where it is another.
-    fn fill(&self, at: usize, word: u64) -> bool;
+    /// Writes a word in the place of another: false, and nothing done, where that is not there.
+    fn exchange(&self, at: usize, from: u64, to: u64) -> bool;
     /// Writes a word, and reads another, as if a [`fence`](Self::fence) were between them.
     fn store_then_load(&self, at: usize, word: u64, other: usize) -> u64;
     /// The same for a word in the place of 0: `None`, and nothing done, where it is another.
@@ -44,8 +44,8 @@ impl Memory for Arc<Pages> {
     }
 
     #[inline]
-    fn fill(&self, at: usize, word: u64) -> bool {
-        self.word(at).compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    fn exchange(&self, at: usize, from: u64, to: u64) -> bool {
+        self.word(at).compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     // Both are exchanges and not stores with fences: where every exchange is a fence already, that is half the time.

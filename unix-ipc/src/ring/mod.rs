@@ -15,12 +15,14 @@
 mod memory;
 #[cfg(test)]
 mod model;
+mod offer;
 mod receiver;
 mod sender;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::memory::Memory;
+pub(crate) use self::offer::{Answer, Offer};
 pub(crate) use self::receiver::{PEEKED, RingReceiver};
 pub(crate) use self::sender::{NoRoom, RingSender};
 
@@ -34,7 +36,7 @@ mod place {
     pub(super) const CONSUMED: usize = 0;
     /// How many descriptors it has taken over the socket; the receiver's.
     pub(super) const DESCRIPTORS: usize = 8;
-    /// What it says to the offer of a ring that it may refuse, or 0; the receiver's.
+    /// What has become of the offer of a ring that has none beside it; see [`Offer`](super::Offer).
     pub(super) const ANSWER: usize = 16;
     /// Whether the receiver is to be rung for when there is a record. It sets it, the sender takes it back.
     pub(super) const ASLEEP: usize = 128;
@@ -55,15 +57,6 @@ mod place {
 /// Stands in the place of the next record once the receiver takes no more: it is no header's first word, because there is no
 /// such kind.
 const CLOSED: u64 = u64::MAX;
-
-/// What the receiver of a ring says to the offer of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub(crate) enum Answer {
-    Taken = 1,
-    /// It was not taken, or nobody will look at it any more.
-    Done = 2,
-}
 
 /// The other end has written what it cannot have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,16 +119,6 @@ pub(crate) fn lone_sender<M: Memory>(memory: M, start: usize, bytes: usize) -> R
 pub(crate) fn lone_receiver<M: Memory>(memory: M, start: usize, bytes: usize) -> RingReceiver<M> {
     let layout = Layout { start, bytes, align: LONE_ALIGN };
     RingReceiver::new(memory, layout, layout.control(place::SENDERS_CORE))
-}
-
-/// What the receiver of the ring at an offset of the memory said to the offer of it: `None` while it has said nothing, or
-/// nonsense.
-pub(crate) fn answer<M: Memory>(memory: &M, start: usize) -> Option<Answer> {
-    match memory.load(start.wrapping_add(place::ANSWER)) {
-        1 => Some(Answer::Taken),
-        2 => Some(Answer::Done),
-        _ => None,
-    }
 }
 
 impl Layout {

@@ -43,8 +43,8 @@ impl Memory for Words {
         self.word(at).swap(word, Ordering::AcqRel)
     }
 
-    fn fill(&self, at: usize, word: u64) -> bool {
-        self.word(at).compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    fn exchange(&self, at: usize, from: u64, to: u64) -> bool {
+        self.word(at).compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     // Loom takes sequentially consistent accesses for less than they are; fences it knows.
@@ -55,7 +55,7 @@ impl Memory for Words {
     }
 
     fn fill_then_load(&self, at: usize, word: u64, other: usize) -> Option<u64> {
-        if !self.fill(at, word) {
+        if !self.exchange(at, 0, word) {
             return None;
         }
         self.fence();

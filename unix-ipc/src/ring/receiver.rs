@@ -1,5 +1,5 @@
 use super::sender::HEADER;
-use super::{Answer, CLOSED, LINE, Layout, Lie, Memory, place};
+use super::{CLOSED, LINE, Layout, Lie, Memory, place};
 
 /// How much of a packet can be looked at before it is taken: two headers.
 pub(crate) const PEEKED: usize = 2 * HEADER;
@@ -23,15 +23,15 @@ impl<M: Memory> RingReceiver<M> {
         Self { memory, layout, others_core, read: 0, told: 0, descriptors: 0 }
     }
 
-    /// Answers the offer of this ring.
-    pub(crate) fn answer(&self, answer: Answer) {
-        self.memory.store(self.layout.control(place::ANSWER), answer as u64);
-    }
-
     /// Takes no more packets, if there is none: false where there is one, which has to be taken first. No packet is lost on
     /// the way: a sender that uses [`send_unless_closed`](super::RingSender::send_unless_closed) comes before this or learns of it.
     pub(crate) fn close(&self) -> bool {
-        self.memory.fill(self.layout.at(self.read), CLOSED)
+        self.memory.exchange(self.layout.at(self.read), 0, CLOSED)
+    }
+
+    /// The memory, for what is said of this ring there.
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
     }
 
     /// How many bytes of the ring were read, records whole.

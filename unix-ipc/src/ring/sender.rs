@@ -1,4 +1,4 @@
-use super::{Answer, Layout, Lie, Memory, place};
+use super::{Layout, Lie, Memory, place};
 
 /// The bytes of a header, whose first word says that the record is there.
 pub(super) const HEADER: usize = 16;
@@ -107,9 +107,9 @@ impl<M: Memory> RingSender<M> {
         must_ring
     }
 
-    /// What the receiver said to the offer of this ring: `None` while it has said nothing, or nonsense.
-    pub(crate) fn answer(&self) -> Option<Answer> {
-        super::answer(&self.memory, self.layout.start)
+    /// The memory, for what is said of this ring there.
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
     }
 
     /// Says on which core this end is.

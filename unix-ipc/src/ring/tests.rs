@@ -185,9 +185,6 @@ fn a_closed_ring_takes_nothing_more_and_has_lost_nothing() {
     (0..lone_bytes(LEAST_BYTES) / 8).for_each(|word| mine.word(8 * word).store(u64::MAX, Ordering::Relaxed));
     let mut sender = lone_sender(Arc::new(mine), 0, LEAST_BYTES);
     let mut receiver = lone_receiver(Arc::new(theirs), 0, LEAST_BYTES);
-    assert_eq!(sender.answer(), None);
-    receiver.answer(Answer::Taken);
-    assert_eq!(sender.answer(), Some(Answer::Taken));
     let mut packet = [0; LEAST_BYTES];
     for id in 0..9 {
         assert_eq!(sender.send_unless_closed(&header(0, id), &[], 0), Ok(false));
@@ -198,6 +195,26 @@ fn a_closed_ring_takes_nothing_more_and_has_lost_nothing() {
     assert!(receiver.close());
     assert_eq!(sender.send_unless_closed(&header(0, 9), &[], 0), Err(NoRoom::Closed));
     assert!(receiver.receive(&mut packet).is_err(), "the mark is no packet");
+}
+
+#[test]
+fn an_offer_is_taken_once_and_not_when_the_memory_is_in_use_again() {
+    let (pages, _file) = Pages::create(c"ring", lone_bytes(LEAST_BYTES)).unwrap();
+    let memory = Arc::new(pages);
+    let (old, new) = (Offer::new(0, 7 << 2), Offer::new(0, 8 << 2 | 3));
+    old.make(&memory);
+    assert_eq!(old.answered(&memory), None);
+    assert!(Offer::is_over(&memory, 0), "it is withdrawn");
+    assert!(!old.answer(&memory, Answer::Taken));
+    new.make(&memory);
+    assert!(!old.answer(&memory, Answer::Done));
+    assert!(new.answer(&memory, Answer::Taken));
+    assert!(!new.answer(&memory, Answer::Done), "it was answered");
+    assert_eq!((old.answered(&memory), new.answered(&memory)), (None, Some(Answer::Taken)));
+    assert!(!Offer::is_over(&memory, 0));
+    new.end(&memory);
+    assert_eq!(new.answered(&memory), Some(Answer::Done));
+    assert!(Offer::is_over(&memory, 0));
 }
 
 #[test]

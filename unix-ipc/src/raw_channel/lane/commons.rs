@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use crate::raw_channel::outlet::MOST_BYTES;
-use crate::ring::{self, Answer, LEAST_BYTES};
+use crate::ring::{self, LEAST_BYTES, Offer};
 use crate::sync::lock;
 use crate::sys::pages::Pages;
 
@@ -118,11 +118,15 @@ fn lease(commons: &Arc<Commons>) -> Option<Memory> {
     Some(Memory { pages: Arc::clone(&commons.pages), start: start(area), bytes: AREA_BYTES, place })
 }
 
-/// The memory of an area that a child of this process says it has: `None` where it has none.
+/// The memory of an area that a child of this process, or this process itself, says it has: `None` where it has none.
 pub(super) fn find(name: u64, area: u64, bytes: usize) -> Option<(Arc<Pages>, usize)> {
     let area = usize::try_from(area).ok().filter(|area| *area < AREAS && bytes == AREA_BYTES)?;
-    let mut all = lock(&OF_CHILDREN).iter().filter_map(Weak::upgrade).collect::<Vec<_>>().into_iter();
-    let commons = all.find(|commons| commons.name == name && commons.pages.is_here())?;
+    let of_children: Vec<_> = lock(&OF_CHILDREN).iter().filter_map(Weak::upgrade).collect();
+    let of_spawner = OF_SPAWNER.get().cloned().flatten();
+    let commons = of_children
+        .into_iter()
+        .chain(of_spawner)
+        .find(|commons| commons.name == name && commons.pages.is_here())?;
     Some((Arc::clone(&commons.pages), start(area)))
 }
 
@@ -143,12 +147,13 @@ impl Commons {
         self.name
     }
 
-    /// Takes an area if nobody looks at it: one that a sender has left only when the receiver says that it is done.
+    /// Takes an area if nobody looks at it: one that a sender has left when the receiver says that it is done, or has said
+    /// nothing up to now.
     fn take(&self, area: usize) -> bool {
         let Some(state) = self.areas.get(area) else { return false };
         let takes = |from| state.compare_exchange(from, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        let is_done = || ring::answer(&self.pages, start(area)) == Some(Answer::Done);
-        takes(FREE) || (is_done() && takes(LEFT))
+        let is_over = || Offer::is_over(&self.pages, start(area));
+        takes(FREE) || (state.load(Ordering::Acquire) == LEFT && is_over() && takes(LEFT))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::receiving::{LaneReceiver, Next, has_packet};
+use super::receiving::{LaneReceiver, Next, Offered, has_packet};
 use crate::error::ProtocolError;
 use crate::frame::Kind;
 use crate::limits::Limits;
@@ -9,7 +9,6 @@ use crate::raw_channel::body::Body;
 use crate::raw_channel::inbox::{Broken, Inbox, Incoming};
 use crate::raw_channel::message::Message;
 use crate::raw_channel::read_ahead::{ReadAhead, Shown, Values};
-use crate::ring::Answer;
 use crate::socket::Socket;
 use crate::sys::receive::Wait;
 
@@ -185,15 +184,14 @@ impl Reading {
     }
 
     fn take_offer(&mut self, message: Message) -> Result<(), ProtocolError> {
-        let spin = self.inbox.limits().spin;
-        let offered = LaneReceiver::take(message.id, message.body.start(), message.descriptors, spin)?;
-        // One that is dropped says so to its sender. Threads that sleep know nothing of a lane yet.
-        if let Some(lane) = offered
-            && matches!(self.lane, State::None)
-            && self.inbox.limits().check_bytes(lane.longest() as u64).is_ok()
-            && self.sleepers == 0
-        {
-            lane.answer(Answer::Taken);
+        let offered = Offered::find(message.id, message.body.start(), message.descriptors)?;
+        let Some(offered) = offered else { return Ok(()) };
+        let limits = self.inbox.limits();
+        let fits = limits.check_bytes(offered.longest() as u64).is_ok();
+        // Threads that sleep know nothing of a lane yet.
+        if !matches!(self.lane, State::None) || !fits || self.sleepers > 0 {
+            offered.refuse();
+        } else if let Some(lane) = offered.take(limits.spin) {
             self.lane = State::Open(Box::new(lane));
         }
         Ok(())

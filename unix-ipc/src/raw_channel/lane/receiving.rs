@@ -15,7 +15,7 @@ use crate::raw_channel::inlet::{Receiving, is_elsewhere};
 use crate::raw_channel::outlet::open;
 use crate::raw_channel::read_ahead::Values;
 use crate::raw_channel::spin::Spin;
-use crate::ring::{self, Answer};
+use crate::ring::{self, Answer, Offer};
 use crate::socket::Socket;
 use crate::sys::core;
 use crate::sys::fork::Generation;
@@ -34,6 +34,7 @@ const SMALL_VALUE: [u8; 4] = [Kind::Value as u8, Form::Whole as u8, 0, 0];
 #[derive(Debug)]
 pub(super) struct LaneReceiver {
     ring: Receiving,
+    offer: Offer,
     id: u64,
     spin: Spin,
     /// Whether what its sender sends comes over the socket now.
@@ -59,17 +60,44 @@ pub(super) enum Next {
     Packets,
 }
 
-impl LaneReceiver {
-    /// Takes the lane that a sender offers: `None` where this process has no room for it, or cannot find it.
-    pub(super) fn take(
+/// A lane that a sender offers, and that this process has found.
+pub(super) struct Offered {
+    ring: Receiving,
+    offer: Offer,
+    id: u64,
+}
+
+impl Offered {
+    /// `None` where this process has no room for the lane, or cannot find it.
+    pub(super) fn find(
         id: u64,
         body: &[u8],
         descriptors: Vec<OwnedFd>,
-        spin: Duration,
     ) -> Result<Option<Self>, ProtocolError> {
-        let Some(ring) = find(body, descriptors)? else { return Ok(None) };
-        Ok(Some(Self {
+        let found = find(body, descriptors)?;
+        Ok(found.map(|(ring, start)| Self { ring, offer: Offer::new(start, id), id }))
+    }
+
+    /// The longest message that the lane can have.
+    pub(super) fn longest(&self) -> usize {
+        self.ring.bytes()
+    }
+
+    /// Says no.
+    pub(super) fn refuse(self) {
+        self.offer.answer(self.ring.memory(), Answer::Done);
+    }
+
+    /// Says yes; `None` where the sender has gone on without.
+    pub(super) fn take(self, spin: Duration) -> Option<LaneReceiver> {
+        if let Some(core) = core::current() {
+            // For as long as it has not waited.
+            self.ring.wait_on_core(core);
+        }
+        let Self { ring, offer, id } = self;
+        offer.answer(ring.memory(), Answer::Taken).then(|| LaneReceiver {
             ring,
+            offer,
             id,
             spin: Spin::new(spin),
             is_on_detour: true,
@@ -77,17 +105,11 @@ impl LaneReceiver {
             until_look: LOOK,
             packet_at: None,
             made_in: Generation::current(),
-        }))
+        })
     }
+}
 
-    /// Says to the sender whether this end receives through the lane, and where it runs, for as long as it has not waited.
-    pub(super) fn answer(&self, answer: Answer) {
-        if let Some(core) = core::current() {
-            self.ring.wait_on_core(core);
-        }
-        self.ring.answer(answer);
-    }
-
+impl LaneReceiver {
     /// Whether this process has the lane, and is no copy of the one that has.
     #[inline]
     pub(super) fn is_here(&self) -> bool {
@@ -260,13 +282,13 @@ impl Drop for LaneReceiver {
         // A copy of the process has not got the memory.
         if self.is_here() {
             self.empty(|_, _| {});
-            self.ring.answer(Answer::Done);
+            self.offer.end(self.ring.memory());
         }
     }
 }
 
-/// The ring that an offer means.
-fn find(body: &[u8], descriptors: Vec<OwnedFd>) -> Result<Option<Receiving>, ProtocolError> {
+/// The ring that an offer means, and where in its memory it is.
+fn find(body: &[u8], descriptors: Vec<OwnedFd>) -> Result<Option<(Receiving, usize)>, ProtocolError> {
     let Some([bytes, name, area]) = words(body) else {
         return Err(ProtocolError::Kind(Kind::Ring as u8));
     };
@@ -277,13 +299,13 @@ fn find(body: &[u8], descriptors: Vec<OwnedFd>) -> Result<Option<Receiving>, Pro
         }
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let found = commons::find(name, area, bytes);
-        return Ok(found.map(|(pages, start)| ring::lone_receiver(pages, start, bytes)));
+        return Ok(found.map(|(pages, start)| (ring::lone_receiver(pages, start, bytes), start)));
     }
     let Ok([file]) = <[OwnedFd; 1]>::try_from(descriptors) else {
         return Err(ProtocolError::DescriptorCount { declared: 1, actual });
     };
     let (bytes, pages) = open(bytes, &file, ring::lone_bytes)?;
-    Ok(pages.map(|pages| ring::lone_receiver(Arc::new(pages), 0, bytes)))
+    Ok(pages.map(|pages| (ring::lone_receiver(Arc::new(pages), 0, bytes), 0)))
 }
 
 fn words(body: &[u8]) -> Option<[u64; 3]> {

@@ -12,9 +12,9 @@ use crate::raw_channel::Parts;
 use crate::raw_channel::outgoing::{Outgoing, Progress};
 use crate::raw_channel::outlet::{Sending, control, lie, ring_bell};
 use crate::raw_channel::spin::look_often;
-use crate::ring::{self, Answer, LONE_ALIGN, NoRoom};
+use crate::ring::{self, Answer, LONE_ALIGN, NoRoom, Offer};
 use crate::socket::Socket;
-use crate::sync::{Turn, lock};
+use crate::sync::lock;
 use crate::sys::core;
 use crate::sys::fork::Generation;
 use crate::sys::wait::ready;
@@ -25,6 +25,10 @@ const HOT: u32 = 128;
 /// After so many messages that nobody had to be rung for, the socket is asked whether the receiver is still there: one that
 /// died awake reads no more, and nothing else says so.
 const PROBE: u32 = 128;
+
+/// After so many more messages an offer is withdrawn: the receiver has read it, and has not found what was offered. (A socket of the usual
+/// size holds a few hundred.)
+const UNANSWERED: u32 = 1024;
 
 /// What is left free for the record that announces a detour.
 const DETOUR_BYTES: usize = LONE_ALIGN;
@@ -56,7 +60,7 @@ pub(in crate::raw_channel) struct LaneSender {
     /// Tells this lane from those of other senders of the same channel.
     id: u64,
     ring_bytes: usize,
-    /// The messages that went into the lane since the receiver was last known to be there.
+    /// The messages that went into the lane since the receiver was last known to be there, or over the socket since one was offered.
     unprobed: u32,
 }
 
@@ -77,6 +81,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Lane {
     ring: Sending,
+    offer: Offer,
     /// The longest message that goes through it.
     longest: usize,
     /// Where it is, which nobody else may have meanwhile.
@@ -110,7 +115,7 @@ impl LaneSender {
     }
 
     /// Sends the next packet of a message, as [`Outgoing::send_packet`]. `patient` is whether to wait for room for as long as
-    /// a receiver takes that reads just now; `turn` is what a thread has that sends a long message.
+    /// a receiver takes that reads just now.
     pub(in crate::raw_channel) fn send_packet<D: AsFd>(
         &mut self,
         message: &mut Outgoing,
@@ -118,10 +123,9 @@ impl LaneSender {
         body: Parts<'_>,
         descriptors: &[D],
         patient: bool,
-        turn: &Turn,
     ) -> io::Result<Progress> {
         if let Some(bytes) = message.whole(self.longest(), body).filter(|_| descriptors.is_empty())
-            && self.enter(socket, turn)?
+            && self.enter(socket)?
             && let Some(must_ring) = self.send_when_possible(socket, bytes, patient)?
         {
             if must_ring {
@@ -146,11 +150,11 @@ impl LaneSender {
     }
 
     /// Goes through the lane from now on, if that is possible: says whether it is.
-    fn enter(&mut self, socket: &Socket, turn: &Turn) -> io::Result<bool> {
+    fn enter(&mut self, socket: &Socket) -> io::Result<bool> {
         match &self.state {
             State::Open(_) => return Ok(true),
             State::Young(_) | State::Never => return Ok(false),
-            State::Offered(lane) => match lane.ring.answer() {
+            State::Offered(lane) => match lane.offer.answered(lane.ring.memory()) {
                 None => return Ok(false),
                 Some(Answer::Taken) => {}
                 Some(Answer::Done) => {
@@ -159,10 +163,6 @@ impl LaneSender {
                 }
             },
             State::Detour(_) => {}
-        }
-        // What a thread sends after the long message that it is in the midst of has to come after it.
-        if turn.is_taken() {
-            return Ok(false);
         }
         match std::mem::replace(&mut self.state, State::Never) {
             State::Offered(mut lane) | State::Detour(mut lane) => {
@@ -245,10 +245,21 @@ impl LaneSender {
 
     /// A message has gone over the socket.
     fn count(&mut self, socket: &Socket) {
-        let State::Young(sent) = &mut self.state else { return };
-        *sent += 1;
-        if *sent == HOT {
-            self.state = self.offer(socket).map_or(State::Young(0), |lane| State::Offered(Box::new(lane)));
+        match &mut self.state {
+            State::Young(sent) => {
+                *sent += 1;
+                if *sent == HOT {
+                    self.state =
+                        self.offer(socket).map_or(State::Young(0), |lane| State::Offered(Box::new(lane)));
+                }
+            }
+            State::Offered(lane) => {
+                self.unprobed += 1;
+                if self.unprobed >= UNANSWERED && lane.offer.answer(lane.ring.memory(), Answer::Done) {
+                    self.state = State::Never;
+                }
+            }
+            State::Open(_) | State::Detour(_) | State::Never => {}
         }
     }
 
@@ -256,6 +267,8 @@ impl LaneSender {
     fn offer(&self, socket: &Socket) -> Option<Lane> {
         let Memory { pages, start, bytes, place } = commons::memory(self.ring_bytes)?;
         let ring = ring::lone_sender(pages, start, bytes);
+        let offer = Offer::new(start, self.id);
+        offer.make(ring.memory());
         let body = [bytes as u64, place.name(), place.index()].map(u64::to_le_bytes).concat();
         let file = place.file();
         let header = Header {
@@ -268,7 +281,7 @@ impl LaneSender {
         let descriptors: Vec<_> = file.into_iter().collect();
         socket.send(&[IoSlice::new(&header.encode()), IoSlice::new(&body)], &descriptors).ok()?;
         let longest = ring.longest().min(PACKET_BYTES) - HEADER_BYTES;
-        Some(Lane { ring, longest, _place: place.offered() })
+        Some(Lane { ring, offer, longest, _place: place.offered() })
     }
 
     /// Wakes the receiver, which has the message already: an error says that it is gone.

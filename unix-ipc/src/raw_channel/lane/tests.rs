@@ -11,6 +11,7 @@ use crate::raw_channel::RawSender;
 use crate::raw_channel::inbox::Incoming;
 use crate::socket::Socket;
 use crate::sys::fork::in_a_copy;
+use crate::sys::receive::Wait;
 
 const NONE: &[OwnedFd] = &[];
 
@@ -282,5 +283,44 @@ fn an_area_is_used_again_whichever_end_leaves_first() {
                 drop((reading, sender, socket));
             }
         }
+    });
+}
+
+#[test]
+fn an_area_that_nobody_took_is_used_again() {
+    with_commons(|| {
+        for number in 0..20 {
+            let ends = Ends::new();
+            // The offer is in the socket, and is never read.
+            (0..140).for_each(|number| ends.send(number, 1));
+            let Ends { sender, socket, reading } = ends;
+            if number % 2 == 0 {
+                drop((sender, reading, socket));
+            } else {
+                drop((reading, socket, sender));
+            }
+            let (mut one, mut other) = (Ends::hot(), Ends::hot());
+            for ends in [&mut one, &mut other] {
+                ends.pass(1);
+                assert!(ends.has_lane());
+            }
+        }
+    });
+}
+
+#[test]
+fn an_offer_that_is_read_by_somebody_who_cannot_find_it_is_withdrawn() {
+    with_commons(|| {
+        let ends = [(); 2].map(|()| Ends::new());
+        for ends in &ends {
+            for number in 0..2000 {
+                ends.send((number % 200) as u8, 1);
+                // The packets go to somebody who knows nothing of lanes.
+                while ends.socket.receive(&mut [0; 1024], Wait::No).is_ok() {}
+            }
+        }
+        let mut third = Ends::hot();
+        third.pass(1);
+        assert!(third.has_lane());
     });
 }
