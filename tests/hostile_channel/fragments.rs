@@ -26,6 +26,19 @@ fn pieces_in_order_are_one_message() {
 }
 
 #[test]
+fn who_sends_many_pieces_does_not_hold_up_somebody_who_does_not_wait() {
+    let hostile = Hostile::new();
+    for offset in 0..130 {
+        hostile.write(&fragment(7, offset, 130, b"x"), &[]);
+    }
+    // Two looks take less than all.
+    assert!(hostile.receiver.try_recv().unwrap().is_none());
+    assert!(hostile.receiver.try_recv().unwrap().is_none());
+    assert_eq!(hostile.receiver.try_recv().unwrap().unwrap().0, [b'x'; 130]);
+    hostile.is_well();
+}
+
+#[test]
 fn a_piece_that_skips_some_is_named_and_ends_its_message() {
     let hostile = Hostile::new();
     hostile.write(&fragment(7, 0, 6, b"ab"), &[]);

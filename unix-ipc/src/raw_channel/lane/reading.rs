@@ -12,7 +12,7 @@ use crate::raw_channel::read_ahead::{ReadAhead, Shown, Values};
 use crate::socket::Socket;
 use crate::sys::receive::Wait;
 
-/// The packets that one look takes at most, so that a peer that only rings holds nobody up.
+/// The packets that one look takes at most, so that a peer that only rings, or sends pieces, holds nobody up.
 const PACKETS_AT_ONCE: usize = 64;
 
 /// The receiving end of a channel that may have a lane.
@@ -97,8 +97,7 @@ impl Reading {
                 Next::Empty if !self.is_turn_of_socket(socket) => return Ok(Incoming::Nothing),
                 // What was sent through the lane before the packet comes first.
                 Next::Empty if self.has_record() => continue,
-                Next::Packets if !self.read_ahead.waits() => self.inbox.receive(socket, Wait::No),
-                Next::Empty | Next::Packet | Next::Packets => self.take_packet(socket),
+                Next::Empty | Next::Packet => self.take_packet(socket),
             };
             match taken.or_else(Broken::unless_offer)? {
                 Incoming::Message(message) if message.kind != Kind::Value => self.change_lane(message)?,
@@ -117,7 +116,8 @@ impl Reading {
     }
 
     fn take_packet(&mut self, socket: &Socket) -> Result<Incoming, Broken> {
-        if (self.sleepers > 0 || self.read_ahead.waits())
+        let may_be_a_bell = self.sleepers > 0 && matches!(self.lane, State::Open(_));
+        if (may_be_a_bell || self.read_ahead.waits())
             && let Some(id) = self.read_ahead.hear(socket)
         {
             if let State::Open(lane) = &mut self.lane {
@@ -131,9 +131,9 @@ impl Reading {
     /// Where the next message is.
     #[inline]
     fn next(&mut self, socket: &Socket) -> Result<Next, ProtocolError> {
-        let State::Open(lane) = &mut self.lane else { return Ok(Next::Packets) };
+        let State::Open(lane) = &mut self.lane else { return Ok(Next::Packet) };
         if !lane.is_here() {
-            return Ok(Next::Packets);
+            return Ok(Next::Packet);
         }
         let next = lane.next(socket, self.sleepers > 0);
         if next.is_err() {

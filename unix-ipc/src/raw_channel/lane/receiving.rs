@@ -56,8 +56,6 @@ pub(super) enum Next {
     Empty,
     /// In the socket: everything that was sent before it was read. It holds of one packet.
     Packet,
-    /// In the socket, for as many packets as there are.
-    Packets,
 }
 
 /// A lane that a sender offers, and that this process has found.
