@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::body::PacketBuffer;
-use super::inbox::Found;
+use super::incoming::Found;
 use super::outlet::ring_bell;
 use super::spin::Spin;
 use crate::error::{ProtocolError, RecvError};

@@ -2,6 +2,7 @@
 
 mod body;
 mod inbox;
+mod incoming;
 #[cfg(feature = "macros")]
 mod inlet;
 #[cfg(feature = "macros")]
@@ -32,7 +33,9 @@ use nix::sys::socket::Shutdown;
 pub(crate) use self::body::Block;
 pub(crate) use self::body::Body;
 #[cfg(feature = "macros")]
-pub(crate) use self::inbox::{Broken, Inbox, Incoming};
+pub(crate) use self::inbox::Inbox;
+#[cfg(feature = "macros")]
+pub(crate) use self::incoming::{Broken, Incoming};
 #[cfg(feature = "macros")]
 pub(crate) use self::inlet::Inlet;
 #[cfg(feature = "macros")]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "serde")]
 use super::Body;
-use super::inbox::{Broken, Inbox, Incoming};
+use super::inbox::Inbox;
+use super::incoming::{Broken, Incoming};
 use super::outgoing::{Outgoing, Progress};
 #[cfg(feature = "serde")]
 use super::read_ahead::Values;

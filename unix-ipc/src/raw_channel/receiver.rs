@@ -7,7 +7,7 @@ use nix::poll::PollFlags;
 #[cfg(feature = "serde")]
 use super::Body;
 use super::Message;
-use super::inbox::Incoming;
+use super::incoming::Incoming;
 use super::lane::Reading;
 use super::read_ahead::Shown;
 #[cfg(feature = "serde")]

@@ -8,7 +8,7 @@ use super::{Reading, commons};
 use crate::deadline::Deadline;
 use crate::limits::Limits;
 use crate::raw_channel::RawSender;
-use crate::raw_channel::inbox::Incoming;
+use crate::raw_channel::incoming::Incoming;
 use crate::socket::Socket;
 use crate::sys::fork::in_a_copy;
 use crate::sys::receive::Wait;
