@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use unix_ipc::{Receiver, RecvError, Sender, channel};
@@ -60,6 +60,15 @@ fn send_in_bursts(sender: &Sender<Value>, seed: u64, bursts: u64, received: &Ato
     sent
 }
 
+/// Threads that receive in all ways, until the stream ends.
+fn start_receiving<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    receiver: &'scope Receiver<Value>,
+    received: &'scope AtomicU64,
+) -> Vec<ScopedJoinHandle<'scope, Vec<u64>>> {
+    (0..THREADS).map(|how| scope.spawn(move || receive_all(how, receiver, received))).collect()
+}
+
 #[test]
 fn every_value_comes_to_one_thread_and_all_come_between_bursts() {
     let _watchdog = Watchdog::new();
@@ -67,14 +76,7 @@ fn every_value_comes_to_one_thread_and_all_come_between_bursts() {
         let (sender, receiver) = channel().unwrap();
         let received = AtomicU64::new(0);
         let (sent, mut numbers) = thread::scope(|scope| {
-            let threads: Vec<_> = (0..THREADS)
-                .map(|how| {
-                    scope.spawn({
-                        let (receiver, received) = (&receiver, &received);
-                        move || receive_all(how, receiver, received)
-                    })
-                })
-                .collect();
+            let threads = start_receiving(scope, &receiver, &received);
             let sent = send_in_bursts(&sender, seed, 100, &received);
             drop(sender);
             let numbers: Vec<u64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
@@ -124,14 +126,7 @@ fn threads_share_the_stream_of_a_child() {
             receiver.iter().take(HOT as usize + 10).map(|value| value.unwrap().number).collect();
         let received = AtomicU64::new(0);
         thread::scope(|scope| {
-            let threads: Vec<_> = (0..THREADS)
-                .map(|how| {
-                    scope.spawn({
-                        let (receiver, received) = (&receiver, &received);
-                        move || receive_all(how, receiver, received)
-                    })
-                })
-                .collect();
+            let threads = start_receiving(scope, &receiver, &received);
             numbers.extend(threads.into_iter().flat_map(|thread| thread.join().unwrap()));
         });
         numbers.sort_unstable();

@@ -25,6 +25,7 @@ mod spin;
 mod unfinished;
 mod way;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
 use nix::sys::socket::Shutdown;
@@ -95,6 +96,11 @@ pub fn raw_channel() -> io::Result<(RawSender, RawReceiver)> {
     // Each packet names its process, so that what a dead one left half sent can be dropped.
     receiving.pass_credentials(true)?;
     Ok((sending.into(), receiving.into()))
+}
+
+/// A number that nobody else is likely to draw.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(all(test, feature = "macros"))]

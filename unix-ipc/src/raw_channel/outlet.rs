@@ -225,16 +225,8 @@ impl Outlet {
     /// another core. `None` where it is not.
     pub(crate) fn look_for_room(&mut self, message: &Outgoing, body: Parts<'_>) -> io::Result<Option<bool>> {
         let State::Ring(ring) = &mut self.state else { return Ok(None) };
-        let (Some(here), Some(there)) = (core::current(), ring.receivers_core()) else { return Ok(None) };
-        if here == there {
-            return Ok(None);
-        }
         let (packet, _) = message.next_packet(ring.longest(), body, 0);
-        match ring.check_room(packet) {
-            Ok(()) => Ok(Some(true)),
-            Err(NoRoom::Now | NoRoom::Closed) => Ok(Some(false)),
-            Err(NoRoom::Lie(found)) => Err(lie(found)),
-        }
+        has_room_soon(ring, packet)
     }
 
     /// Asks the other end to ring when there is room for a message's next packet: false where there is room now, `None`
@@ -249,6 +241,18 @@ impl Outlet {
         let (packet, descriptors) = message.next_packet(ring.longest(), body, descriptors);
         want_room(ring, packet, descriptors).map(Some)
     }
+}
+
+/// Whether there is room for a packet, as [`look_often`](super::look_often) asks: not worth while where the receiver reads on
+/// this core, or nobody knows where.
+pub(super) fn has_room_soon(ring: &mut Sending, packet: usize) -> io::Result<Option<bool>> {
+    match ring.check_room(packet) {
+        Ok(()) => return Ok(Some(true)),
+        Err(NoRoom::Lie(found)) => return Err(lie(found)),
+        Err(NoRoom::Now | NoRoom::Closed) => {}
+    }
+    let (Some(here), Some(there)) = (core::current(), ring.receivers_core()) else { return Ok(None) };
+    Ok((here != there).then_some(false))
 }
 
 /// The memory of rings that another process made: `None` where this one has no room for it.

@@ -1,14 +1,12 @@
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process;
 
 use nix::poll::PollFlags;
 
-use super::Parts;
 use super::lane::LaneLock;
 use super::outgoing::{self, Outgoing, Progress, refusal};
+use super::{Parts, random};
 use crate::deadline::Deadline;
 use crate::error::SendError;
 use crate::frame::Kind;
@@ -213,8 +211,7 @@ fn send_error(error: io::Error) -> SendError {
 
 impl From<Socket> for RawSender {
     fn from(socket: Socket) -> Self {
-        let stream = RandomState::new().build_hasher().finish();
-        Self { socket, turn: Turn::default(), stream, limits: Limits::default(), lane: None }
+        Self { socket, turn: Turn::default(), stream: random(), limits: Limits::default(), lane: None }
     }
 }
 

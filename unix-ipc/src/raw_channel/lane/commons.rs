@@ -5,13 +5,13 @@
 //! there, and what it sends to others goes over the socket.
 
 use std::ffi::CStr;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use crate::raw_channel::outlet::MOST_BYTES;
+use crate::raw_channel::random;
 use crate::ring::{self, LEAST_BYTES, Offer};
 use crate::sync::lock;
 use crate::sys::pages::Pages;
@@ -79,7 +79,7 @@ static OF_SPAWNER: OnceLock<Option<Arc<Commons>>> = OnceLock::new();
 /// child.
 pub(crate) fn make() -> io::Result<(Arc<Commons>, OwnedFd)> {
     let (pages, file) = Pages::create(LANES, commons_bytes())?;
-    let name = RandomState::new().build_hasher().finish().max(NO_NAME + 1);
+    let name = random().max(NO_NAME + 1);
     let commons = Arc::new(Commons::new(name, pages));
     let mut all = lock(&OF_CHILDREN);
     all.retain(|commons| commons.strong_count() > 0);

@@ -1,4 +1,3 @@
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard};
@@ -8,10 +7,10 @@ use nix::poll::PollFlags;
 use super::commons::{self, Memory, Place};
 use crate::deadline::Deadline;
 use crate::frame::{Form, HEADER_BYTES, Header, Kind, PACKET_BYTES};
-use crate::raw_channel::Parts;
 use crate::raw_channel::outgoing::{Outgoing, Progress};
-use crate::raw_channel::outlet::{Sending, control, lie, ring_bell};
+use crate::raw_channel::outlet::{Sending, control, has_room_soon, lie, ring_bell};
 use crate::raw_channel::spin::look_often;
+use crate::raw_channel::{Parts, random};
 use crate::ring::{self, Answer, LONE_ALIGN, NoRoom, Offer};
 use crate::socket::Socket;
 use crate::sync::lock;
@@ -92,7 +91,7 @@ impl LaneSender {
     fn new(ring_bytes: usize) -> Self {
         Self {
             state: if ring_bytes > 0 { State::Young(0) } else { State::Never },
-            id: RandomState::new().build_hasher().finish(),
+            id: random(),
             ring_bytes,
             unprobed: 0,
         }
@@ -167,7 +166,8 @@ impl LaneSender {
         match std::mem::replace(&mut self.state, State::Never) {
             State::Offered(mut lane) | State::Detour(mut lane) => {
                 let has_room = lane.ring.check_room(2 * lane.ring.longest());
-                let enters = has_room.is_ok() && self.send_control(socket, Kind::Switch);
+                let enters =
+                    has_room.is_ok() && socket.send_bytes(&control(Kind::Switch, 0, self.id)).is_ok();
                 self.state = match has_room {
                     Ok(()) if enters => State::Open(lane),
                     Ok(()) | Err(NoRoom::Now) => State::Detour(lane),
@@ -181,10 +181,6 @@ impl LaneSender {
                 Ok(false)
             }
         }
-    }
-
-    fn send_control(&self, socket: &Socket, kind: Kind) -> bool {
-        socket.send_bytes(&control(kind, 0, self.id)).is_ok()
     }
 
     /// Sends through the lane, and says whether to ring; `None` where the message has to go over the socket.
@@ -227,13 +223,14 @@ impl LaneSender {
 
     /// What follows goes over the socket, and the receiver is told so in the lane.
     pub(in crate::raw_channel) fn leave(&mut self) {
-        if !matches!(self.state, State::Open(_)) {
-            return;
-        }
-        let State::Open(mut lane) = std::mem::replace(&mut self.state, State::Never) else { return };
-        // A receiver that sleeps need not be rung for: the packet that follows wakes it.
-        if lane.ring.send_unless_closed(&control(Kind::Switch, 0, self.id), &[], 0).is_ok() {
-            self.state = State::Detour(lane);
+        match std::mem::replace(&mut self.state, State::Never) {
+            State::Open(mut lane) => {
+                // A receiver that sleeps need not be rung for: the packet that follows wakes it.
+                if lane.ring.send_unless_closed(&control(Kind::Switch, 0, self.id), &[], 0).is_ok() {
+                    self.state = State::Detour(lane);
+                }
+            }
+            other => self.state = other,
         }
     }
 
@@ -296,17 +293,6 @@ impl LaneSender {
             self.state = State::Never;
         })
     }
-}
-
-/// Whether there is room, as [`look_often`] asks: not worth while where the receiver waits on this core.
-fn has_room_soon(ring: &mut Sending, packet: usize) -> io::Result<Option<bool>> {
-    match ring.check_room(packet) {
-        Ok(()) => return Ok(Some(true)),
-        Err(NoRoom::Lie(found)) => return Err(lie(found)),
-        Err(NoRoom::Now | NoRoom::Closed) => {}
-    }
-    let (Some(here), Some(there)) = (core::current(), ring.receivers_core()) else { return Ok(None) };
-    Ok((here != there).then_some(false))
 }
 
 #[inline]
