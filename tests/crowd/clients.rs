@@ -4,12 +4,10 @@ use std::fs::File;
 use std::thread;
 use std::time::Duration;
 
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use unix_ipc::{Connection, channel, ipc_service, test_command};
 
 use crate::service::{HallClient, House, busy, bytes, file_of, has_rings, serve_in_child, warm};
-use crate::util::{Holdings, Watchdog, alone, threads, wait_until};
+use crate::util::{Holdings, Watchdog, alone, stay_on_one_core, threads, wait_until};
 
 const USUAL: usize = 1 << 16;
 
@@ -103,10 +101,7 @@ fn all_on_one_core_take_turns() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let mut one = CpuSet::new();
-    one.set(0).unwrap();
-    // The children have what the thread that spawns them has.
-    sched_setaffinity(Pid::from_raw(0), &one).unwrap();
+    stay_on_one_core();
     clients_and_threads_of_clients();
     let hall = busy(3, USUAL);
     call_everything(&hall, 1);

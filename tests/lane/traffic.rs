@@ -2,11 +2,8 @@
 
 use std::thread;
 
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
-
 use crate::stream::{Stream, ends};
-use crate::util::{Watchdog, alone};
+use crate::util::{Watchdog, alone, stay_on_one_core};
 use crate::yard::{Order, YardClient, serve_in_child, stranger, yard, yard_without_lanes};
 
 const COUNT: u64 = 4000;
@@ -100,10 +97,7 @@ fn values_come_in_order_where_both_ends_share_a_core() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let mut one = CpuSet::new();
-    one.set(0).unwrap();
-    // The child has what the thread that spawns it has.
-    sched_setaffinity(Pid::from_raw(0), &one).unwrap();
+    stay_on_one_core();
     let yard = yard();
     for seed in 1..=2 {
         from_child(&yard, seed);

@@ -5,14 +5,12 @@ use std::io::Read;
 use std::thread;
 use std::time::Duration;
 
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use unix_ipc::{CallError, Limits, PeerExit, channel};
 
 use crate::service::{
     Mill, MillClient, Wheel, busy, busy_without_the_childs_rings, file_of, has_rings, serve_in_child,
 };
-use crate::util::{Holdings, Watchdog, alone, threads, wait_until};
+use crate::util::{Holdings, Watchdog, alone, stay_on_one_core, threads, wait_until};
 
 fn limits(ring_bytes: usize) -> Limits {
     let mut limits = Limits::default();
@@ -184,10 +182,7 @@ fn both_ends_on_one_core_take_turns() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let mut one = CpuSet::new();
-    one.set(0).unwrap();
-    // The child has what the thread that spawns it has.
-    sched_setaffinity(Pid::from_raw(0), &one).unwrap();
+    stay_on_one_core();
     let mill = busy(Limits::default());
     for number in 0..2000 {
         assert_eq!(mill.add(number, 1).unwrap(), number + 1);

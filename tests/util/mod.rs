@@ -10,6 +10,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
 /// Ends the process, with the reason, where a test is not over in time: a hang must not take the whole run with
 /// it. The time is far above what a test takes, and decides nothing.
 #[must_use = "the test is watched for as long as this lives"]
@@ -175,4 +178,11 @@ pub(crate) fn alone() -> bool {
     assert!(output.status.success(), "{}\n{text}\n{errors}", output.status);
     assert!(text.contains("1 passed"), "the test did not run: {text}");
     false
+}
+
+/// Keeps this thread on one core, and the children that it spawns, which have what it has.
+pub(crate) fn stay_on_one_core() {
+    let mut one = CpuSet::new();
+    one.set(0).expect("a set has a first core");
+    sched_setaffinity(Pid::from_raw(0), &one).expect("this thread may run there");
 }
