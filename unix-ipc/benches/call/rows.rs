@@ -7,7 +7,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use unix_ipc::Limits;
+use unix_ipc::{Limits, Pending};
 
 use crate::floor::{LINES, Line, Packets, Stream, copy_through_region};
 use crate::measure::{Placement, compare, cpu, median_of, time};
@@ -136,6 +136,7 @@ fn in_flight() -> Result<(), Box<dyn Error>> {
     let placement = Placement::CoreEach;
     placement.take_place();
     let (client, mut floor) = (spawn(placement)?, None);
+    let mut calls = Vec::with_capacity(LINES);
     let bursts = 500;
     let all = |count| each(count, bursts * LINES as u32);
     compare(
@@ -153,13 +154,16 @@ fn in_flight() -> Result<(), Box<dyn Error>> {
             floor = None;
             Ok(all(time))
         },
-        || Ok(all(time(|| (0..bursts).try_for_each(|_| burst(&client)))?)),
+        || Ok(all(time(|| (0..bursts).try_for_each(|_| burst(&client, &mut calls)))?)),
     )
 }
 
-fn burst(client: &BenchClient) -> Result<(), Box<dyn Error>> {
-    let pending = (0..LINES).map(|_| client.begin_add(black_box(1), 2)).collect::<Result<Vec<_>, _>>()?;
-    Ok(pending.into_iter().try_for_each(|call| call.wait().map(drop))?)
+/// Begins as many calls, and waits for them.
+fn burst(client: &BenchClient, calls: &mut Vec<Pending<i64>>) -> Result<(), Box<dyn Error>> {
+    for _ in 0..LINES {
+        calls.push(client.begin_add(black_box(1), 2)?);
+    }
+    Ok(calls.drain(..).try_for_each(|call| call.wait().map(drop))?)
 }
 
 fn one_way() -> Result<(), Box<dyn Error>> {

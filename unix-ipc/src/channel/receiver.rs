@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::codec::{self, Arrived, DecodeError};
 use crate::deadline::Deadline;
 use crate::error::RecvError;
-use crate::raw_channel::{Body, Message, RawReceiver, Values};
+use crate::raw_channel::{Message, RawReceiver, Values};
 
 /// The receiving end of a [`channel`](crate::channel()).
 ///
@@ -95,16 +95,13 @@ impl<T: DeserializeOwned> Receiver<T> {
     /// The next value, where that takes no system call.
     #[inline]
     fn at_hand(&self) -> Option<Result<T, RecvError>> {
-        self.raw.at_hand().map(|body| self.decode_with(body, Arrived::default()))
+        let mut body = self.raw.at_hand()?;
+        let decoded = codec::decode_with(&mut body, Arrived::default(), self.raw.limits(), PhantomData);
+        Some(decoded.map_err(RecvError::from))
     }
 
-    fn decode(&self, message: Message) -> Result<T, RecvError> {
-        self.decode_with(message.body, Arrived { descriptors: message.descriptors, reply: None })
-    }
-
-    #[inline]
-    fn decode_with(&self, mut body: Body, arrived: Arrived) -> Result<T, RecvError> {
-        codec::decode((&mut body).into(), arrived, self.raw.limits()).map_err(RecvError::from)
+    fn decode(&self, mut message: Message) -> Result<T, RecvError> {
+        codec::decode_message(&mut message, self.raw.limits()).map_err(RecvError::from)
     }
 }
 

@@ -11,7 +11,7 @@ use super::serializer::Output;
 use super::table::{Decoding, Encoding};
 use super::{Arrived, Attachments, DecodeError, EncodeError, Source, bytes};
 use crate::Limits;
-use crate::raw_channel::{LEAST_BLOCK, Parts};
+use crate::raw_channel::{LEAST_BLOCK, Message, Parts};
 
 /// The bytes and the attachments of one message on its way out.
 #[derive(Debug)]
@@ -137,26 +137,36 @@ impl<'b> Encoder<'b> {
     }
 }
 
-/// Decodes a message that is one value of a type, and nothing else.
+/// Decodes bytes and what came with them, which are one value of a type, and nothing else.
 pub(crate) fn decode<T: DeserializeOwned>(
-    source: Source<'_>,
+    bytes: &[u8],
     arrived: Arrived,
     limits: &Limits,
 ) -> Result<T, DecodeError> {
-    decode_with(source, arrived, limits, PhantomData)
+    decode_with(bytes, arrived, limits, PhantomData)
 }
 
-/// Decodes a message that is one value of what a seed makes.
+/// The same for a message. Its byte strings may be moved out of it.
+#[inline]
+pub(crate) fn decode_message<T: DeserializeOwned>(
+    message: &mut Message,
+    limits: &Limits,
+) -> Result<T, DecodeError> {
+    let arrived = Arrived { descriptors: message.take_descriptors(), reply: None };
+    decode_with(&mut message.body, arrived, limits, PhantomData)
+}
+
+/// Decodes one value of what a seed makes.
 ///
 /// All of the bytes and all of the descriptors have to be part of it. What was not taken is closed.
 #[inline]
 pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
-    source: Source<'de>,
+    source: impl Into<Source<'de>>,
     arrived: Arrived,
     limits: &Limits,
     seed: S,
 ) -> Result<S::Value, DecodeError> {
-    let mut input = Input::new(source, limits);
+    let mut input = Input::new(source.into(), limits);
     let visit = Decoding::of(arrived, limits);
     let value = seed.deserialize(&mut input);
     let (surplus, refusal) = visit.taken();
@@ -247,7 +257,7 @@ pub fn serialize(value: impl Serialize) -> Result<(Vec<u8>, Vec<OwnedFd>), Encod
 /// # Ok::<(), unix_ipc::EncodeError>(())
 /// ```
 pub fn deserialize<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<T, DecodeError> {
-    decode(bytes.into(), Arrived { descriptors, reply: None }, &Limits::default())
+    decode(bytes, Arrived { descriptors, reply: None }, &Limits::default())
 }
 
 #[cfg(all(test, feature = "macros"))]

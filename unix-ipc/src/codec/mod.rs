@@ -17,10 +17,12 @@ mod source;
 mod table;
 
 pub(crate) use self::attachments::{Attachment, Attachments};
-pub(crate) use self::encoder::{Encoder, decode};
-#[cfg(feature = "macros")]
-pub(crate) use self::encoder::{decode_with, set_variant, variant};
+#[cfg(any(test, feature = "macros"))]
+pub(crate) use self::encoder::decode;
+pub(crate) use self::encoder::{Encoder, decode_message, decode_with};
 pub use self::encoder::{deserialize, serialize};
+#[cfg(feature = "macros")]
+pub(crate) use self::encoder::{set_variant, variant};
 pub use self::error::{DecodeError, EncodeError};
 #[cfg(feature = "macros")]
 pub(crate) use self::reply_path::Failure;

@@ -109,22 +109,52 @@ pub(super) struct InParts {
 }
 
 impl Body {
+    pub(super) const EMPTY: Self = Self(Place::Own(Vec::new()));
+
     /// What is behind the header of a packet of this length.
     #[inline]
     pub(super) fn in_packet(packet: PacketBuffer, length: usize) -> Self {
         Self(Place::Packet(packet, length))
     }
 
-    /// The same bytes in as much memory as they need, for one that has to wait: a packet's room is a large one.
-    #[cfg(feature = "macros")]
-    pub(crate) fn kept(self) -> Self {
-        match &self.0 {
-            Place::Packet(..) => self.into_vec().into(),
-            Place::Own(_) | Place::InParts(_) => self,
+    /// Room for a packet.
+    pub(super) fn room() -> Self {
+        Self::in_packet(PacketBuffer::take(), 0)
+    }
+
+    #[inline]
+    pub(super) fn is_packet(&self) -> bool {
+        matches!(self.0, Place::Packet(..))
+    }
+
+    /// Room for the longest packet, and how long the one in it is, where there is such room.
+    #[inline]
+    pub(super) fn packet(&mut self) -> Option<(&mut PacketBuffer, &mut usize)> {
+        match &mut self.0 {
+            Place::Packet(packet, length) => Some((packet, length)),
+            Place::Own(_) | Place::InParts(_) => None,
         }
     }
 
-    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+    /// The packet with its header, where it is still in one.
+    #[inline]
+    pub(super) fn whole_packet(&self) -> &[u8] {
+        match &self.0 {
+            Place::Packet(packet, length) => packet.get(..*length).unwrap_or_default(),
+            Place::Own(_) | Place::InParts(_) => &[],
+        }
+    }
+
+    /// Moves the bytes to as much memory as they need, for one that has to wait: a packet's room is a large one.
+    #[cfg(feature = "macros")]
+    pub(crate) fn keep(&mut self) {
+        if self.is_packet() {
+            *self = self.take_vec().into();
+        }
+    }
+
+    /// The bytes, for whoever keeps them.
+    pub(crate) fn take_vec(&mut self) -> Vec<u8> {
         match &mut self.0 {
             Place::Packet(..) => self.start().to_vec(),
             Place::Own(bytes) => mem::take(bytes),

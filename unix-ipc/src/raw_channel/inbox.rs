@@ -3,13 +3,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use super::body::PacketBuffer;
+use super::Message;
 use super::incoming::{Broken, Found, Incoming};
 #[cfg(feature = "macros")]
 use super::inlet::{Inlet, Receiving};
 use super::long_body::LongBody;
 use super::unfinished::Unfinished;
-use super::{Body, Message};
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::{self, Form, Fragment, Header};
 #[cfg(feature = "macros")]
@@ -138,17 +137,24 @@ impl Inbox {
         {
             return taken;
         }
-        let mut packet = PacketBuffer::take();
-        let received = match self.next_packet(&mut packet, socket, wait)? {
+        let mut message = Message::room();
+        let (packet, length) = message.body.packet().ok_or(ProtocolError::LongPacket)?;
+        #[cfg(feature = "macros")]
+        if let Some(inlet) = &mut self.inlet {
+            *length = inlet.receive_short(packet, socket, wait);
+            if *length > 0 {
+                return self.accept_short(message);
+            }
+        }
+        let received = match self.next_packet(packet, socket, wait)? {
             Found::Packet(received) => received,
-            #[cfg(feature = "macros")]
-            Found::Bytes(length) => return self.accept_bytes(packet, length),
             Found::Nothing => return Ok(Incoming::Nothing),
             #[cfg(feature = "macros")]
             Found::Bell => return Ok(Incoming::Rung),
             Found::End => return Ok(Incoming::End),
         };
-        self.accept(packet, received)
+        *length = received.bytes;
+        self.accept(message, received)
     }
 
     /// Takes the next piece of a long message out of the ring, straight to where it belongs. `None`, and nothing done, where
@@ -175,7 +181,7 @@ impl Inbox {
             return Some(Ok(Incoming::Piece));
         }
         let body = self.unfinished.remove(index).body;
-        Some(self.whole(&header, body.into(), Vec::new()))
+        Some(self.whole(Message::new(header.kind, header.id, body, Vec::new())))
     }
 
     #[inline]
@@ -192,32 +198,31 @@ impl Inbox {
         }
     }
 
-    /// Accepts a packet that has nothing beside it: most are short messages, and of those this is all.
+    /// Accepts a short message out of the ring, which is whole and has nothing beside it.
     #[cfg(feature = "macros")]
     #[inline]
-    fn accept_bytes(&mut self, packet: PacketBuffer, length: usize) -> Result<Incoming, Broken> {
-        let bytes = packet.get(..length).ok_or(ProtocolError::LongPacket)?;
-        let (header, _) = Header::decode(bytes)?;
-        if header.form != Form::Whole || header.descriptors != 0 {
-            return self.accept(packet, Received::of(length));
-        }
-        self.whole(&header, Body::in_packet(packet, length), Vec::new())
+    fn accept_short(&self, mut message: Message) -> Result<Incoming, Broken> {
+        let (header, _) = Header::decode(message.body.whole_packet())?;
+        (message.kind, message.id) = (header.kind, header.id);
+        self.whole(message)
     }
 
-    #[inline]
-    pub(super) fn accept(&mut self, packet: PacketBuffer, received: Received) -> Result<Incoming, Broken> {
+    /// Accepts the packet in a message's room.
+    pub(super) fn accept(&mut self, mut message: Message, received: Received) -> Result<Incoming, Broken> {
         if received.cut {
             return Err(ProtocolError::LongPacket.into());
         }
         self.sender = received.sender;
-        let length = received.bytes;
-        let bytes = packet.get(..length).ok_or(ProtocolError::LongPacket)?;
-        let (header, body) = Header::decode(bytes)?;
+        let (header, body) = Header::decode(message.body.whole_packet())?;
         let process =
             received.sender.and_then(|sender| u32::try_from(sender.pid).ok().filter(|pid| *pid > 0));
         let riding = riding(&header, received);
         match header.form {
-            Form::Whole => self.whole(&header, Body::in_packet(packet, length), riding?),
+            Form::Whole => {
+                (message.kind, message.id) = (header.kind, header.id);
+                message.descriptors = riding?;
+                self.whole(message)
+            }
             Form::Memory => self.in_memory(&header, body, riding?),
             Form::Fragment | Form::Head => match riding
                 .and_then(|riding| Ok((riding, Fragment::decode(body)?)))
@@ -232,12 +237,12 @@ impl Inbox {
         }
     }
 
-    // A short message takes this way alone, and long ones do not mind.
-    #[inline(always)]
-    fn whole(&self, header: &Header, body: Body, descriptors: Vec<OwnedFd>) -> Result<Incoming, Broken> {
-        let allowed = self.limits.check(body.len() as u64, descriptors.len());
-        allowed.map_err(|limit| Broken::about(header, limit))?;
-        Ok(Incoming::Message(Message { kind: header.kind, id: header.id, body, descriptors }))
+    #[inline]
+    fn whole(&self, message: Message) -> Result<Incoming, Broken> {
+        match self.limits.check(message.body.len() as u64, message.descriptors.len()) {
+            Ok(()) => Ok(Incoming::Message(message)),
+            Err(limit) => Err(Broken::about(message.kind, message.id, limit)),
+        }
     }
 
     fn in_memory(
@@ -254,12 +259,14 @@ impl Inbox {
         let file = descriptors.remove(0);
         // Sealed, so it stays as long as it is now; it is copied out before anything looks at it.
         if memory::sealed_len(file.as_fd()).ok() != Some(length) {
-            return Err(Broken::about(header, ProtocolError::MemoryFile));
+            return Err(Broken::about(header.kind, header.id, ProtocolError::MemoryFile));
         }
         let length = usize::try_from(length).map_err(|_| ProtocolError::MemoryFile)?;
         let mut bytes = vec![0; length];
-        File::from(file).read_exact_at(&mut bytes, 0).map_err(|error| Broken::about(header, error))?;
-        self.whole(header, bytes.into(), descriptors)
+        File::from(file)
+            .read_exact_at(&mut bytes, 0)
+            .map_err(|error| Broken::about(header.kind, header.id, error))?;
+        self.whole(Message::new(header.kind, header.id, bytes, descriptors))
     }
 
     fn fragment(
@@ -283,7 +290,7 @@ impl Inbox {
             return Err(ProtocolError::DescriptorCount { declared: 0, actual: descriptors.len() }.into());
         }
         if is_whole && !unfinished.refused {
-            return self.whole(header, unfinished.body.into(), descriptors);
+            return self.whole(Message::new(header.kind, header.id, unfinished.body, descriptors));
         }
         if !is_whole {
             self.unfinished.insert(index, unfinished);
@@ -327,11 +334,11 @@ impl Inbox {
             return Ok(());
         }
         let limit = self.most_unfinished as u64;
-        Err(Broken::about(header, LimitExceeded::UnfinishedMessages { limit }))
+        Err(Broken::about(header.kind, header.id, LimitExceeded::UnfinishedMessages { limit }))
     }
 
     fn check_bytes(&self, header: &Header, actual: u64) -> Result<(), Broken> {
-        self.limits.check_bytes(actual).map_err(|limit| Broken::about(header, limit))
+        self.limits.check_bytes(actual).map_err(|limit| Broken::about(header.kind, header.id, limit))
     }
 }
 
@@ -339,7 +346,7 @@ impl Inbox {
 #[inline]
 fn riding(header: &Header, received: Received) -> Result<Vec<OwnedFd>, Broken> {
     if received.descriptors_lost {
-        return Err(Broken::about(header, LimitExceeded::DescriptorTable));
+        return Err(Broken::about(header.kind, header.id, LimitExceeded::DescriptorTable));
     }
     let (declared, actual) = (header.descriptors.into(), received.descriptors.len());
     if declared != actual {

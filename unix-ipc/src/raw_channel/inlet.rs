@@ -55,8 +55,28 @@ impl Inlet {
         Self { ring, spin: Spin::new(spin), early: VecDeque::new(), last: None, asleep: false }
     }
 
-    /// Looks for a packet, and waits for one where `wait` says so.
+    /// Looks for a short packet that has no descriptors, for as long as that may pay off where `wait` says so: its length, or 0 where
+    /// what comes next is anything else, or there is nothing.
     #[inline]
+    pub(super) fn receive_short(&mut self, packet: &mut [u8], socket: &Socket, wait: Wait) -> usize {
+        if self.asleep {
+            self.wake_up();
+        }
+        let mut length = self.ring.receive_short(packet);
+        if length == 0
+            && wait != Wait::No
+            && self.last.is_none()
+            && self.spin.wait(|| self.ring.has_packet(), || is_elsewhere(&self.ring))
+        {
+            length = self.ring.receive_short(packet);
+        }
+        if length > 0 && self.ring.tell() {
+            ring_bell_if_there(socket);
+        }
+        length
+    }
+
+    /// Looks for a packet, and waits for one where `wait` says so and there was no use in looking on.
     pub(super) fn receive(
         &mut self,
         packet: &mut [u8],
@@ -66,17 +86,10 @@ impl Inlet {
         if self.asleep {
             self.wake_up();
         }
-        if let Some(found) = self.take(packet, socket)? {
-            return Ok(found);
+        match self.take(packet, socket)? {
+            Some(found) => Ok(found),
+            None => self.sleep(packet, socket, wait),
         }
-        if wait != Wait::No
-            && self.last.is_none()
-            && self.spin.wait(|| self.ring.has_packet(), || is_elsewhere(&self.ring))
-            && let Some(found) = self.take(packet, socket)?
-        {
-            return Ok(found);
-        }
-        self.sleep(packet, socket, wait)
     }
 
     #[cold]
@@ -148,7 +161,7 @@ impl Inlet {
             ring_bell_if_there(socket);
         }
         if packet.get(2..4) == Some(&[0, 0]) {
-            return Ok(Some(Found::Bytes(bytes)));
+            return Ok(Some(Found::Packet(Received::of(bytes))));
         }
         let early = self.take_descriptors(socket)?;
         Ok(Some(Found::Packet(Received { bytes, sender: None, cut: false, ..early })))

@@ -130,7 +130,7 @@ mod tests {
         let (_, block) = body.parts();
         let block = block.unwrap();
         assert_eq!((block.bytes.as_slice(), block.behind), (&b"abc"[..], &b"defg"[..]));
-        assert_eq!(body.into_vec(), [&head[..], b"abcdefg"].concat());
+        assert_eq!(body.take_vec(), [&head[..], b"abcdefg"].concat());
     }
 
     #[test]

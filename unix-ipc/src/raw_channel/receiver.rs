@@ -7,7 +7,7 @@ use nix::poll::PollFlags;
 #[cfg(feature = "serde")]
 use super::Body;
 use super::Message;
-use super::incoming::Incoming;
+use super::incoming::{Broken, Incoming};
 use super::lane::Reading;
 use super::read_ahead::Shown;
 #[cfg(feature = "serde")]
@@ -129,7 +129,7 @@ impl RawReceiver {
     #[inline]
     fn look(&self, patient: bool) -> Result<Incoming, RecvError> {
         let incoming = lock(&self.reading).look(&self.socket, patient);
-        match incoming.map_err(|broken| broken.error)? {
+        match incoming.map_err(Broken::into_error)? {
             Incoming::Message(message) if message.kind != Kind::Value => {
                 Err(ProtocolError::Kind(message.kind as u8).into())
             }
@@ -189,8 +189,8 @@ impl RawReceiver {
 }
 
 impl Message {
-    fn into_parts(self) -> Parts {
-        (self.body.into_vec(), self.descriptors)
+    fn into_parts(mut self) -> Parts {
+        (self.body.take_vec(), self.take_descriptors())
     }
 }
 

@@ -4,6 +4,9 @@ use super::{CLOSED, LINE, Layout, Lie, Memory, place};
 /// How much of a packet can be looked at before it is taken: two headers.
 pub(crate) const PEEKED: usize = 2 * HEADER;
 
+/// The longest body of a short message.
+const SHORT: usize = 256;
+
 /// The end that receives.
 #[derive(Debug)]
 pub(crate) struct RingReceiver<M> {
@@ -64,6 +67,18 @@ impl<M: Memory> RingReceiver<M> {
     pub(crate) fn receive_like(&mut self, start: [u8; 4], into: &mut [u8]) -> Result<usize, Lie> {
         let first = self.first_word();
         if first as u32 == u32::from_le_bytes(start) { self.take(first, into) } else { Ok(0) }
+    }
+
+    /// The same for a packet that is the whole of a short message, and has no descriptors beside it: any other stays where it is.
+    #[inline]
+    pub(crate) fn receive_short(&mut self, into: &mut [u8]) -> usize {
+        let first = self.first_word();
+        let length = (first >> 32) as usize;
+        // Behind the kind, the form of a whole message is 0, and so is the number of descriptors.
+        if first & 0xFFFF_FF00 != 0 || first == 0 || length > SHORT {
+            return 0;
+        }
+        self.take(first, into).unwrap_or(0)
     }
 
     /// Takes the packet with this first word.

@@ -74,7 +74,7 @@ impl Hello {
         if theirs != VERSION {
             return Err(ProtocolError::Version { ours: VERSION, theirs });
         }
-        codec::decode(rest.into(), Arrived::default(), limits)
+        codec::decode(rest, Arrived::default(), limits)
             .map_err(|error| ProtocolError::Body(error.to_string()))
     }
 

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::io;
-use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
 
 use serde::de::DeserializeOwned;
@@ -12,9 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::client::{Call, Pending};
 use super::error::CallError;
 use crate::channel::Sender;
-use crate::codec::{self, Arrived, DecodeError, Failure, Source};
+use crate::codec::{self, DecodeError, Failure};
 use crate::error::SendError;
 use crate::limits::Limits;
+use crate::raw_channel;
 
 /// Anything serde can carry. Generated code names every type of the user's through this trait, so that one without
 /// serde gives one error, at the type.
@@ -158,11 +158,10 @@ impl<T: Serialize + DeserializeOwned> Message for T {
 }
 
 fn decode_value<T: DeserializeOwned>(
-    source: Source<'_>,
-    arrived: Arrived,
+    message: &mut raw_channel::Message,
     limits: &Limits,
 ) -> Result<Result<T, Infallible>, DecodeError> {
-    codec::decode(source, arrived, limits).map(Ok)
+    codec::decode_message(message, limits).map(Ok)
 }
 
 /// Finds the two halves of a result, whatever alias it is written as.
@@ -222,11 +221,11 @@ where
     Self: Serialize + DeserializeOwned,
 {
     fn begin(call: &mut Call<'_>) -> Begun<T, E> {
-        call.begin(codec::decode::<Self>).map_err(CallError::widen)
+        call.begin(codec::decode_message::<Self>).map_err(CallError::widen)
     }
 
     fn wait(call: &mut Call<'_>) -> Result<T, CallError<E>> {
-        call.wait(codec::decode::<Self>)
+        call.wait(codec::decode_message::<Self>)
     }
 
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
@@ -254,12 +253,10 @@ impl<T: Serialize + DeserializeOwned> Returned<WithIoError> for io::Result<T> {
 }
 
 fn decode_io_result<T: DeserializeOwned>(
-    source: Source<'_>,
-    arrived: Arrived,
+    message: &mut raw_channel::Message,
     limits: &Limits,
 ) -> Result<io::Result<T>, DecodeError> {
-    let seed = PhantomData::<Result<T, PortableIoError>>;
-    let result = codec::decode_with(source, arrived, limits, seed)?;
+    let result: Result<T, PortableIoError> = codec::decode_message(message, limits)?;
     Ok(result.map_err(io::Error::from))
 }
 

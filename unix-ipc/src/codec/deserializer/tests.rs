@@ -69,7 +69,7 @@ fn p36_128_levels_fit_a_stack_of_256_kib() {
 #[test]
 fn nesting_is_the_messages_limit() {
     let limits = Limits { nesting: 5, ..Limits::default() };
-    let decode = |nodes| decode::<Node>(Node::bytes(nodes).as_slice().into(), Arrived::default(), &limits);
+    let decode = |nodes| decode::<Node>(Node::bytes(nodes).as_slice(), Arrived::default(), &limits);
     assert!(decode(3).is_ok());
     assert_eq!(decode(4), Err(nesting(5)));
 }

@@ -132,16 +132,13 @@ impl<'de> Deserialize<'de> for ReplySender {
 fn a_reply_is_taken_once() {
     let place = REPLY_PLACE.to_le_bytes();
     let arrived = || Arrived { descriptors: Vec::new(), reply: Some(Arc::new(Reply)) };
-    let sender = decode::<ReplySender>(place.as_slice().into(), arrived(), &Limits::default()).unwrap();
+    let sender = decode::<ReplySender>(place.as_slice(), arrived(), &Limits::default()).unwrap();
     let mut answer = Encoder::new();
     answer.put(&7u8).unwrap();
     sender.0.send(&mut answer, true).unwrap();
-    let twice = decode::<(ReplySender, ReplySender)>(
-        place.repeat(2).as_slice().into(),
-        arrived(),
-        &Limits::default(),
-    );
+    let twice =
+        decode::<(ReplySender, ReplySender)>(place.repeat(2).as_slice(), arrived(), &Limits::default());
     assert_eq!(twice.unwrap_err(), DecodeError::NoReply);
-    let none = decode::<ReplySender>(place.as_slice().into(), Arrived::default(), &Limits::default());
+    let none = decode::<ReplySender>(place.as_slice(), Arrived::default(), &Limits::default());
     assert_eq!(none.unwrap_err(), DecodeError::NoReply);
 }

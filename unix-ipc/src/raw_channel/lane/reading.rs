@@ -184,8 +184,9 @@ impl Reading {
         }
     }
 
-    fn take_offer(&mut self, message: Message) -> Result<(), ProtocolError> {
-        let offered = Offered::find(message.id, message.body.start(), message.descriptors)?;
+    fn take_offer(&mut self, mut message: Message) -> Result<(), ProtocolError> {
+        let descriptors = message.take_descriptors();
+        let offered = Offered::find(message.id, message.body.start(), descriptors)?;
         let Some(offered) = offered else { return Ok(()) };
         let limits = self.inbox.limits();
         let fits = limits.check_bytes(offered.longest() as u64).is_ok();

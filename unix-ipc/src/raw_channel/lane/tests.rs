@@ -58,7 +58,7 @@ impl Ends {
     fn look(&mut self) -> Option<u8> {
         loop {
             match self.reading.look(&self.socket, false).unwrap() {
-                Incoming::Message(message) => return message.body.into_vec().first().copied(),
+                Incoming::Message(message) => return message.body.start().first().copied(),
                 Incoming::Piece => {}
                 _ => return None,
             }

@@ -38,7 +38,10 @@ impl Outcome {
     /// The same, for when nobody takes it at once.
     fn kept(self) -> Self {
         match self {
-            Self::Reply(message) => Self::Reply(Message { body: message.body.kept(), ..message }),
+            Self::Reply(mut message) => {
+                message.body.keep();
+                Self::Reply(message)
+            }
             other => other,
         }
     }

@@ -8,8 +8,7 @@ fn calls() -> TestCalls {
 }
 
 pub(super) fn reply(bytes: usize) -> Outcome {
-    let body = vec![0; bytes].into();
-    Outcome::Reply(Message { kind: Kind::Reply, id: 0, body, descriptors: Vec::new() })
+    Outcome::Reply(Message::new(Kind::Reply, 0, vec![0; bytes], Vec::new()))
 }
 
 #[test]

@@ -102,8 +102,8 @@ impl Core {
         let descriptors = call.attachments().open().map_err(|source| CallError::Io { method, source })?;
         let mut state = self.check(number, call, patience)?;
         let id = state.calls.begin().map_err(|source| CallError::Refused { method, source })?;
-        let message = Outgoing::new(Kind::Call, id, 0);
-        match self.send(state, message, call.bytes(), &descriptors, patience.deadline) {
+        let mut message = Outgoing::new(Kind::Call, id, 0);
+        match self.send(state, &mut message, call.bytes(), &descriptors, patience.deadline) {
             Ok(state) => Ok((id, state)),
             Err(failure) => {
                 self.state().calls.abandon(id);
@@ -122,8 +122,8 @@ impl Core {
         let (number, method) = (method, self.name_of(method));
         let descriptors = call.attachments().open().map_err(|source| CallError::Io { method, source })?;
         let state = self.check(number, call, patience)?;
-        let message = Outgoing::new(Kind::OneWay, 0, 0);
-        let sent = self.send(state, message, call.bytes(), &descriptors, patience.deadline);
+        let mut message = Outgoing::new(Kind::OneWay, 0, 0);
+        let sent = self.send(state, &mut message, call.bytes(), &descriptors, patience.deadline);
         drop(sent.map_err(|failure| self.send_error(method, patience, failure))?);
         call.attachments().accepted();
         Ok(())
@@ -180,8 +180,8 @@ impl Core {
         }
         let nothing: [Arc<OwnedFd>; 0] = [];
         let hello = self.hello().encode();
-        let message = Outgoing::new(Kind::Hello, 0, 0).named();
-        drop(self.send(self.state(), message, hello.bytes(), &nothing, deadline)?);
+        let mut message = Outgoing::new(Kind::Hello, 0, 0).named();
+        drop(self.send(self.state(), &mut message, hello.bytes(), &nothing, deadline)?);
         self.state().introduced = true;
         Ok(())
     }
@@ -191,14 +191,14 @@ impl Core {
     fn send<'a, D: AsFd>(
         &self,
         mut state: MutexGuard<'a, State>,
-        mut message: Outgoing,
+        message: &mut Outgoing,
         body: Parts<'_>,
         descriptors: &[D],
         deadline: Deadline,
     ) -> Result<Option<MutexGuard<'a, State>>, SendFailure> {
         let socket = self.link.socket();
         if !message.is_long(body) {
-            match state.outlet.send_packet(&mut message, socket, body, descriptors) {
+            match state.outlet.send_packet(message, socket, body, descriptors) {
                 Ok(Progress::Done) => return Ok(Some(state)),
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
                 Ok(Progress::More) | Err(_) => {}
@@ -212,7 +212,7 @@ impl Core {
     /// Sends a message that is long, or for which there is no room now.
     fn send_in_turn<D: AsFd>(
         &self,
-        mut message: Outgoing,
+        message: &mut Outgoing,
         body: Parts<'_>,
         descriptors: &[D],
         deadline: Deadline,
@@ -223,14 +223,14 @@ impl Core {
                 turn = Some(self.long.take(deadline).ok_or(SendFailure::TimedOut)?);
             }
             let socket = self.link.socket();
-            let sent = self.state().outlet.send_packet(&mut message, socket, body, descriptors);
+            let sent = self.state().outlet.send_packet(message, socket, body, descriptors);
             match sent {
                 Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::More) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let left = message.left(body);
                     let is_stuck = before.replace(left) == Some(left);
-                    self.wait_for_room(&message, body, descriptors.len(), is_stuck, deadline)?;
+                    self.wait_for_room(message, body, descriptors.len(), is_stuck, deadline)?;
                 }
                 Err(error) => return Err(error.into()),
             }

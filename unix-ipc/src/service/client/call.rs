@@ -92,8 +92,10 @@ impl<'c> Call<'c> {
     pub(crate) fn begin<T, E>(&mut self, decode: Decode<T, E>) -> Result<Pending<T, E>, CallError> {
         let patience = self.timeout.into();
         self.finish()?;
-        let id = self.core.begin(self.method, &mut self.encoder, patience)?;
-        Ok(Pending::new(Arc::clone(self.core), id, self.core.name_of(self.method), patience, decode))
+        // Counted before the call is sent: behind it the count would wait until the other end has let go of the call's line.
+        let core = Arc::clone(self.core);
+        let id = core.begin(self.method, &mut self.encoder, patience)?;
+        Ok(Pending::new(core, id, self.core.name_of(self.method), patience, decode))
     }
 
     /// Sends the call and waits for its reply, which is decoded by a function of its type.

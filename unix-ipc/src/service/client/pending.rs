@@ -9,13 +9,13 @@ use super::super::error::CallError;
 use super::begin::Patience;
 use super::state::Core;
 use super::waiting::Reader;
-use crate::codec::{Arrived, DecodeError, Source};
+use crate::codec::DecodeError;
 use crate::deadline::Deadline;
 use crate::limits::Limits;
 use crate::raw_channel::Message;
 
-/// Makes a reply's bytes the method's result.
-pub(crate) type Decode<T, E> = fn(Source<'_>, Arrived, &Limits) -> Result<Result<T, E>, DecodeError>;
+/// Makes a reply the method's result.
+pub(crate) type Decode<T, E> = fn(&mut Message, &Limits) -> Result<Result<T, E>, DecodeError>;
 
 /// A call that was begun and not waited for yet.
 ///
@@ -96,8 +96,7 @@ impl Core {
         method: &'static str,
         decode: Decode<T, E>,
     ) -> Result<T, CallError<E>> {
-        let arrived = Arrived { descriptors: reply.descriptors, reply: None };
-        match decode((&mut reply.body).into(), arrived, self.link.limits()) {
+        match decode(&mut reply, self.link.limits()) {
             Ok(result) => result.map_err(CallError::Service),
             Err(error) => Err(CallError::undecodable(method, error).widen()),
         }

@@ -202,8 +202,7 @@ impl<'a> Reading<'a> {
     }
 
     fn decode_failure(&self, message: &Message) -> Result<Failure, ProtocolError> {
-        let arrived = Arrived::default();
-        codec::decode(message.body.start().into(), arrived, self.0.link.limits())
+        codec::decode(message.body.start(), Arrived::default(), self.0.link.limits())
             .map_err(|error| ProtocolError::Body(error.to_string()))
     }
 
@@ -212,9 +211,9 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn add_socket(&self, message: Message) -> Result<(), ProtocolError> {
+    fn add_socket(&self, mut message: Message) -> Result<(), ProtocolError> {
         let actual = message.descriptors.len();
-        let Ok([descriptor]) = <[_; 1]>::try_from(message.descriptors) else {
+        let Ok([descriptor]) = <[_; 1]>::try_from(message.take_descriptors()) else {
             return Err(ProtocolError::DescriptorCount { declared: 1, actual });
         };
         let socket = ReplySocket::new(descriptor, *self.0.link.limits());
@@ -223,7 +222,8 @@ impl<'a> Reading<'a> {
 
     /// A message that could not be received. Where its header was sound, it concerns its call alone.
     fn route_broken(&self, broken: Broken) {
-        match (broken.about, broken.error) {
+        let fault = broken.into_fault();
+        match (fault.about, fault.error) {
             (Some((Kind::Reply | Kind::Failure | Kind::Forwarded, id)), error) => {
                 if let Err(error) = self.settle(id, Outcome::Broken(CallFault::from(error))) {
                     self.accuse(error);

@@ -242,13 +242,18 @@ impl Link {
     /// The peer offers rings, sends through its ring from now on, or goes on without. Says whether what this end was about
     /// to send is void.
     #[cold]
-    pub(crate) fn change_ways(&self, outlet: &mut Outlet, message: Message) -> Result<bool, ProtocolError> {
+    pub(crate) fn change_ways(
+        &self,
+        outlet: &mut Outlet,
+        mut message: Message,
+    ) -> Result<bool, ProtocolError> {
         if outlet.is_outdated(message.kind) {
             return Ok(false);
         }
         let mut inbox = lock(&self.inbox);
         if message.kind == Kind::Ring {
-            let ring = outlet.take_offer(&self.socket, message.body.start(), message.descriptors)?;
+            let descriptors = message.take_descriptors();
+            let ring = outlet.take_offer(&self.socket, message.body.start(), descriptors)?;
             *inbox.pending_ring() = ring.map(Box::new);
             return Ok(false);
         }

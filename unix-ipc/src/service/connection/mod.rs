@@ -202,6 +202,11 @@ impl Connection {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn tasks<T: Task>(&self) -> impl Iterator<Item = Result<T, RecvError>> {
+        self.calls()
+    }
+
+    /// The same as what it is.
+    pub(crate) fn calls<T: Task>(&self) -> Tasks<T> {
         let session = self.session.get_or_init(|| Session::new::<T>(Arc::clone(&self.link)));
         Tasks::new(Arc::clone(session))
     }

@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::limits::{KERNEL_DESCRIPTORS, Limits};
-use crate::raw_channel::{Incoming, Message, commons, keep_spare};
+use crate::raw_channel::{Incoming, commons, keep_spare};
 use crate::service::child::{self, Child, SpawnError, SpawnOptions};
 use crate::socket::Socket;
 use crate::sys::liveness;
@@ -77,8 +77,8 @@ fn send_welcome(
 
 fn wait_for_child(link: &Link, child: &Child, deadline: Deadline) -> Result<(), SpawnError> {
     loop {
-        match link.receive().map_err(|broken| recv_error(broken.error))? {
-            Incoming::Message(Message { kind: Kind::Joined, .. }) => return Ok(()),
+        match link.receive().map_err(|broken| recv_error(broken.into_error()))? {
+            Incoming::Message(message) if message.kind == Kind::Joined => return Ok(()),
             Incoming::Message(message) => {
                 return Err(SpawnError::Handshake(ProtocolError::Kind(message.kind as u8)));
             }
@@ -124,13 +124,16 @@ fn recv_error(error: RecvError) -> SpawnError {
 pub(super) fn inherited() -> io::Result<Option<Link>> {
     let Some(descriptor) = child::claim()? else { return Ok(None) };
     let link = Link::new(Socket::from(descriptor), Limits::default());
-    let received = link.receive().map_err(|broken| io::Error::from(broken.error))?;
-    let Incoming::Message(Message { kind: Kind::Welcome, body, descriptors, .. }) = received else {
-        let message = "the spawner's first packet is missing";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    let received = link.receive().map_err(|broken| io::Error::from(broken.into_error()))?;
+    let mut message = match received {
+        Incoming::Message(message) if message.kind == Kind::Welcome => message,
+        _ => {
+            let message = "the spawner's first packet is missing";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
     };
-    let mut descriptors = descriptors.into_iter();
-    let (flags, name) = welcome(body.start()).ok_or_else(foreign)?;
+    let mut descriptors = message.take_descriptors().into_iter();
+    let (flags, name) = welcome(message.body.start()).ok_or_else(foreign)?;
     if flags & WITH_LIVENESS != 0 {
         liveness::arm(descriptors.next().ok_or_else(foreign)?)?;
     }

@@ -10,7 +10,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::super::connection::{Connection, Link, Listener};
 use super::super::error::ServeError;
 use super::super::task::Task;
-use super::session::{Session, Step};
+use super::session::{Looked, Session, Step};
 use super::turn::{Client, Turn};
 use crate::error::RecvError;
 use crate::sync::{lock, try_lock};
@@ -168,7 +168,8 @@ impl<'l> Clients<'l> {
             if client.session.has_queue() {
                 continue;
             }
-            let step = client.session.step_at_hand();
+            let mut task = None;
+            let step = client.session.step_at_hand(&mut task);
             if matches!(step, Ok(Step::Nothing)) {
                 continue;
             }
@@ -177,8 +178,8 @@ impl<'l> Clients<'l> {
                 // A call's descriptors come behind bells, and the one for room that another thread asked for may be gone.
                 client.session.flush_soon()?;
             }
-            if let Some(task) = self.take(turn, &client, step)? {
-                return Ok(Some(task));
+            if self.take(turn, &client, step)? {
+                return Ok(task);
             }
         }
         Ok(None)
@@ -288,7 +289,8 @@ impl<'l> Clients<'l> {
         // A copy of the process must not touch what it shares with the original, the epoll instance included.
         session.link().check()?;
         if let Err(error) = session.hear_bell() {
-            return self.remove(turn, &client, Err(error));
+            self.remove(turn, &client, Err(error))?;
+            return Ok(None);
         }
         if session.has_queue() || events.contains(EpollFlags::EPOLLOUT) {
             let (is_empty, watched) = session.flush_soon()?;
@@ -302,8 +304,10 @@ impl<'l> Clients<'l> {
             self.look_at(turn, &client);
             return Ok(None);
         }
-        let step = session.step();
-        self.take(turn, &client, step)
+        let mut task = None;
+        let step = session.step(&mut task);
+        self.take(turn, &client, step)?;
+        Ok(task)
     }
 
     fn look_at(&self, turn: &mut Turn, client: &Client) {
@@ -311,18 +315,12 @@ impl<'l> Clients<'l> {
         self.looks.store(true, Ordering::SeqCst);
     }
 
-    /// What comes of a message that was read.
-    fn take<T>(
-        &self,
-        turn: &mut Turn,
-        client: &Client,
-        step: Result<Step<T>, RecvError>,
-    ) -> Result<Option<T>, ServeError> {
+    /// What comes of a message that was read: whether it is a call.
+    fn take(&self, turn: &mut Turn, client: &Client, step: Looked) -> Result<bool, ServeError> {
         match step {
-            Ok(Step::Task(task)) => return Ok(Some(task)),
+            Ok(Step::Task) => return Ok(true),
             Ok(Step::Handled | Step::Nothing | Step::Unreadable(_)) if !client.session.has_ended() => {}
-            Ok(_) => return self.remove(turn, client, Ok(())),
-            Err(error) => return self.remove(turn, client, Err(error)),
+            last => return self.remove(turn, client, last.map(drop)).and(Ok(false)),
         }
         // What is no call may be about rings.
         if client.session.has_ring() {
@@ -330,7 +328,7 @@ impl<'l> Clients<'l> {
         } else {
             turn.forget(client.token);
         }
-        Ok(None)
+        Ok(false)
     }
 
     fn accept<T: Task>(&self, turn: &mut Turn) -> Result<(), ServeError> {
@@ -356,20 +354,20 @@ impl<'l> Clients<'l> {
     }
 
     /// A client is gone, or was hung up on. Where it is the only one there can be, serving is over.
-    fn remove<T>(
+    fn remove(
         &self,
         turn: &mut Turn,
         client: &Client,
         reason: Result<(), RecvError>,
-    ) -> Result<Option<T>, ServeError> {
+    ) -> Result<(), ServeError> {
         client.session.flush_by_nobody();
         let _ = self.epoll.delete(&*client.session);
         turn.remove(client.token);
         if self.listener.is_some() {
-            return Ok(None);
+            return Ok(());
         }
         self.stop();
-        Ok(reason.map(|()| None)?)
+        Ok(reason?)
     }
 
     fn pause_listening(&self, listener: &Listener) -> io::Result<()> {

@@ -52,15 +52,16 @@ impl<S, T: Task> Server<S, T> {
         if self.crew.is_some() {
             return self.serve_clients(&Clients::of_connection::<T>(connection)?);
         }
-        for task in connection.tasks::<T>() {
-            match task {
-                Ok(task) => self.run(task),
+        let (tasks, mut task) = (connection.calls::<T>(), None);
+        loop {
+            match tasks.wait(&mut task) {
+                Ok(true) => self.run(&mut task),
+                Ok(false) => return Ok(()),
                 Err(error) if connection.has_ended() => return Err(error.into()),
                 // It concerns one call, whose caller has been told.
                 Err(_) => {}
             }
         }
-        Ok(())
     }
 
     /// Serves all clients of a listener until it is closed.
@@ -76,15 +77,22 @@ impl<S, T: Task> Server<S, T> {
         if let Some(crew) = &self.crew {
             return (crew.run)(&self.service, crew.dispatch, clients, crew.workers);
         }
-        while let Some(task) = clients.next_task::<T>()? {
-            self.run(task);
+        loop {
+            let mut task = clients.next_task::<T>()?;
+            if task.is_none() {
+                return Ok(());
+            }
+            self.run(&mut task);
         }
-        Ok(())
     }
 
     /// Runs one call. A panic of the handler is its caller's; the server goes on.
-    fn run(&mut self, task: T) {
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| (self.dispatch)(&mut self.service, task)));
+    fn run(&mut self, task: &mut Option<T>) {
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+            if let Some(task) = task.take() {
+                (self.dispatch)(&mut self.service, task);
+            }
+        }));
     }
 
     /// The service.

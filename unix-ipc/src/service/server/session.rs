@@ -1,5 +1,6 @@
 mod sending;
 
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,8 +39,9 @@ pub(crate) struct Session {
 }
 
 /// What a look at the connection found.
-pub(super) enum Step<T> {
-    Task(T),
+pub(super) enum Step {
+    /// A call, which is in the place that there was for one.
+    Task,
     /// A message that was no call to run; there may be more.
     Handled,
     /// A call that could not be read. Its caller has been told.
@@ -48,6 +50,9 @@ pub(super) enum Step<T> {
     /// The client is gone.
     End,
 }
+
+/// An error ends the connection, and the client has been told.
+pub(super) type Looked = Result<Step, RecvError>;
 
 impl Session {
     pub(crate) fn new<T: Task>(link: Arc<Link>) -> Arc<Self> {
@@ -80,15 +85,15 @@ impl Session {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// The next call, without waiting. An error ends the connection, and the client has been told.
-    pub(super) fn step<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
-        self.take(self.link.receive())
+    /// The next call, without waiting, to where there is a place for it.
+    pub(super) fn step<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
+        self.take(self.link.receive(), task)
     }
 
     /// The next call of those in the ring; that there is none costs no system call.
     #[inline]
-    pub(super) fn step_at_hand<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
-        self.take(self.link.receive_at_hand())
+    pub(super) fn step_at_hand<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
+        self.take(self.link.receive_at_hand(), task)
     }
 
     /// Hears what the socket says where calls come through a ring: that there is one, or room for what waits.
@@ -98,21 +103,24 @@ impl Session {
             Ok(None | Some(true)) => {}
             // Nobody reads what waits; what the client sent before is read to its end.
             Ok(Some(false)) => self.clear_queue(),
-            Err(error) => drop(self.broken::<()>(Broken::from(error))?),
+            Err(error) => drop(self.broken(Broken::from(error))?),
         }
         Ok(())
     }
 
     /// The next call, after waiting for it.
     #[inline]
-    pub(super) fn step_waiting<T: Task>(self: &Arc<Self>) -> Result<Step<T>, RecvError> {
-        self.take(self.link.receive_with(Wait::ForEver))
+    pub(super) fn step_waiting<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
+        self.take(self.link.receive_with(Wait::ForEver), task)
     }
 
     #[inline]
-    fn take<T: Task>(self: &Arc<Self>, received: Result<Incoming, Broken>) -> Result<Step<T>, RecvError> {
+    fn take<T: Task>(self: &Arc<Self>, received: Result<Incoming, Broken>, task: &mut Option<T>) -> Looked {
         match received {
-            Ok(Incoming::Message(message)) => self.accept(message).or_else(|error| self.accuse(error)),
+            Ok(Incoming::Message(message)) => match self.accept(message, task) {
+                Ok(step) => Ok(step),
+                Err(error) => self.accuse(error),
+            },
             Ok(Incoming::Piece | Incoming::Rung) => Ok(Step::Handled),
             Ok(Incoming::Nothing) => Ok(Step::Nothing),
             Ok(Incoming::End) => {
@@ -124,11 +132,15 @@ impl Session {
     }
 
     #[inline]
-    fn accept<T: Task>(self: &Arc<Self>, message: Message) -> Result<Step<T>, ProtocolError> {
+    fn accept<T: Task>(
+        self: &Arc<Self>,
+        message: Message,
+        task: &mut Option<T>,
+    ) -> Result<Step, ProtocolError> {
         match message.kind {
             Kind::Hello => self.meet(&message).map(|()| Step::Handled),
-            Kind::Call => self.decode(message, true),
-            Kind::OneWay => self.decode(message, false),
+            Kind::Call => self.decode(message, true, task),
+            Kind::OneWay => self.decode(message, false, task),
             Kind::Fault => {
                 Err(ProtocolError::Accused(String::from_utf8_lossy(message.body.start()).into_owned()))
             }
@@ -164,7 +176,8 @@ impl Session {
         self: &Arc<Self>,
         mut message: Message,
         wants_reply: bool,
-    ) -> Result<Step<T>, ProtocolError> {
+        task: &mut Option<T>,
+    ) -> Result<Step, ProtocolError> {
         let id = message.id;
         let fail = |failure: Failure| {
             if wants_reply {
@@ -192,16 +205,17 @@ impl Session {
         codec::set_variant(message.body.start_mut(), number);
         let reply = wants_reply.then(|| -> Arc<dyn ReplyPath> { Reply::new(Arc::clone(self), id) });
         let decoding = Decoding::of(self, id);
-        let arrived = Arrived { descriptors: message.descriptors, reply };
-        let decode = || codec::decode::<T>((&mut message.body).into(), arrived, self.link.limits());
+        let arrived = Arrived { descriptors: message.take_descriptors(), reply };
+        let decode = || codec::decode_with(&mut message.body, arrived, self.link.limits(), PhantomData::<T>);
         let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
         let dropped_its_reply = decoding.end();
         Ok(match decoded {
-            Ok(Ok(task)) => {
+            Ok(Ok(decoded)) => {
+                *task = Some(decoded);
                 if dropped_its_reply {
                     fail(Failure::Dropped);
                 }
-                Step::Task(task)
+                Step::Task
             }
             // It concerns one call, and the connection lives on.
             Ok(Err(error)) => {
@@ -223,8 +237,9 @@ impl Session {
     }
 
     /// A message that could not be received. Where its header was sound, it concerns its call alone.
-    fn broken<T>(self: &Arc<Self>, broken: Broken) -> Result<Step<T>, RecvError> {
-        match (broken.about, broken.error) {
+    fn broken(self: &Arc<Self>, broken: Broken) -> Looked {
+        let fault = broken.into_fault();
+        match (fault.about, fault.error) {
             (Some((Kind::Call, id)), error) => {
                 let failure = match &error {
                     RecvError::Refused(limit) => Failure::Refused(*limit),
@@ -246,7 +261,7 @@ impl Session {
     }
 
     /// The client sent nonsense: it is told so, and hung up on.
-    fn accuse<T>(&self, error: ProtocolError) -> Result<Step<T>, RecvError> {
+    fn accuse(&self, error: ProtocolError) -> Looked {
         self.link.accuse(&error.to_string());
         self.end();
         Err(error.into())

@@ -35,18 +35,25 @@ impl<T: Task> Tasks<T> {
         if link.fall_asleep() { link.wait(PollFlags::POLLIN, Deadline::NEVER).map(drop) } else { Ok(()) }
     }
 
-    /// Waits for a call.
-    fn next_task(&self) -> Result<Option<T>, RecvError> {
+    /// Waits for a call, for which there is a place, and which stays there: false where there is none any more.
+    ///
+    /// What a call is made of is moved as seldom as can be, for the reason that [a message](crate::raw_channel::Message) has.
+    #[inline]
+    pub(super) fn wait(&self, task: &mut Option<T>) -> Result<bool, RecvError> {
+        if self.session.has_ended() {
+            return Ok(false);
+        }
+        self.session.flush_by_this_thread();
         loop {
             // An error is the end: every later wait would fail as well.
             self.flush().inspect_err(|_| self.session.end())?;
-            match self.session.step_waiting()? {
-                Step::Task(task) => return Ok(Some(task)),
+            match self.session.step_waiting(task)? {
+                Step::Task => return Ok(true),
                 Step::Unreadable(error) => return Err(error),
                 Step::Handled => {}
                 // Somebody made the open file non-blocking.
                 Step::Nothing => self.wait_for_input().inspect_err(|_| self.session.end())?,
-                Step::End => return Ok(None),
+                Step::End => return Ok(false),
             }
         }
     }
@@ -56,11 +63,8 @@ impl<T: Task> Iterator for Tasks<T> {
     type Item = Result<T, RecvError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.session.has_ended() {
-            return None;
-        }
-        self.session.flush_by_this_thread();
-        self.next_task().transpose()
+        let mut task = None;
+        self.wait(&mut task).map(|_| task).transpose()
     }
 }
 
