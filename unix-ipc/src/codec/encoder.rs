@@ -168,19 +168,21 @@ pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
 ) -> Result<S::Value, DecodeError> {
     let mut input = Input::new(source.into(), limits);
     let visit = Decoding::of(arrived, limits);
-    let value = seed.deserialize(&mut input);
+    // Returned from where it is made.
+    let mut value = seed.deserialize(&mut input);
     let (surplus, refusal) = visit.taken();
-    match (value, refusal) {
-        (Ok(value), _) => {
-            input.finish()?;
-            match surplus {
-                0 => Ok(value),
-                count => Err(DecodeError::SurplusDescriptors { count }),
+    match (&value, refusal) {
+        (Ok(_), _) => {
+            let left =
+                if surplus > 0 { Err(DecodeError::SurplusDescriptors { count: surplus }) } else { Ok(()) };
+            if let Err(error) = input.finish().and(left) {
+                value = Err(error);
             }
         }
-        (Err(DecodeError::Value(_)), Some(refusal)) => Err(refusal.into()),
-        (Err(error), _) => Err(error),
+        (Err(DecodeError::Value(_)), Some(refusal)) => value = Err(refusal.into()),
+        (Err(_), _) => {}
     }
+    value
 }
 
 /// The index of the variant, where the bytes are those of an enum.

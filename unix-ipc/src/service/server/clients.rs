@@ -320,7 +320,7 @@ impl<'l> Clients<'l> {
         match step {
             Ok(Step::Task) => return Ok(true),
             Ok(Step::Handled | Step::Nothing | Step::Unreadable(_)) if !client.session.has_ended() => {}
-            last => return self.remove(turn, client, last.map(drop)).and(Ok(false)),
+            last => return self.remove(turn, client, last.map(drop).map_err(|error| *error)).and(Ok(false)),
         }
         // What is no call may be about rings.
         if client.session.has_ring() {

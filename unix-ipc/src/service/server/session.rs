@@ -45,14 +45,14 @@ pub(super) enum Step {
     /// A message that was no call to run; there may be more.
     Handled,
     /// A call that could not be read. Its caller has been told.
-    Unreadable(RecvError),
+    Unreadable(Box<RecvError>),
     Nothing,
     /// The client is gone.
     End,
 }
 
-/// An error ends the connection, and the client has been told.
-pub(super) type Looked = Result<Step, RecvError>;
+/// An error ends the connection, and the client has been told. Two words, for the reason that a [`Message`] is one.
+pub(super) type Looked = Result<Step, Box<RecvError>>;
 
 impl Session {
     pub(crate) fn new<T: Task>(link: Arc<Link>) -> Arc<Self> {
@@ -103,7 +103,7 @@ impl Session {
             Ok(None | Some(true)) => {}
             // Nobody reads what waits; what the client sent before is read to its end.
             Ok(Some(false)) => self.clear_queue(),
-            Err(error) => drop(self.broken(Broken::from(error))?),
+            Err(error) => drop(self.broken(Broken::from(error)).map_err(|error| *error)?),
         }
         Ok(())
     }
@@ -117,9 +117,10 @@ impl Session {
     #[inline]
     fn take<T: Task>(self: &Arc<Self>, received: Result<Incoming, Broken>, task: &mut Option<T>) -> Looked {
         match received {
-            Ok(Incoming::Message(message)) => match self.accept(message, task) {
-                Ok(step) => Ok(step),
-                Err(error) => self.accuse(error),
+            Ok(Incoming::Message(message)) => match message.kind {
+                Kind::Call => self.decode(message, true, task),
+                Kind::OneWay => self.decode(message, false, task),
+                _ => self.accept(message).or_else(|error| self.accuse(error)),
             },
             Ok(Incoming::Piece | Incoming::Rung) => Ok(Step::Handled),
             Ok(Incoming::Nothing) => Ok(Step::Nothing),
@@ -131,16 +132,10 @@ impl Session {
         }
     }
 
-    #[inline]
-    fn accept<T: Task>(
-        self: &Arc<Self>,
-        message: Message,
-        task: &mut Option<T>,
-    ) -> Result<Step, ProtocolError> {
+    /// A message that is no call.
+    fn accept(&self, message: Message) -> Result<Step, ProtocolError> {
         match message.kind {
             Kind::Hello => self.meet(&message).map(|()| Step::Handled),
-            Kind::Call => self.decode(message, true, task),
-            Kind::OneWay => self.decode(message, false, task),
             Kind::Fault => {
                 Err(ProtocolError::Accused(String::from_utf8_lossy(message.body.start()).into_owned()))
             }
@@ -177,7 +172,7 @@ impl Session {
         mut message: Message,
         wants_reply: bool,
         task: &mut Option<T>,
-    ) -> Result<Step, ProtocolError> {
+    ) -> Looked {
         let id = message.id;
         let fail = |failure: Failure| {
             if wants_reply {
@@ -185,7 +180,7 @@ impl Session {
             }
         };
         let Some(methods) = self.client.get() else {
-            return Err(ProtocolError::Order("a call before the introduction"));
+            return self.accuse(ProtocolError::Order("a call before the introduction"));
         };
         let named = codec::variant(message.body.start())
             .and_then(|number| methods.get(usize::try_from(number).ok()?));
@@ -199,19 +194,21 @@ impl Session {
             None => {
                 let error = DecodeError::Malformed("a call of a method that the introduction does not have");
                 fail(failure_of(&error));
-                return Ok(Step::Unreadable(error.into()));
+                return Ok(Step::Unreadable(Box::new(error.into())));
             }
         };
         codec::set_variant(message.body.start_mut(), number);
-        let reply = wants_reply.then(|| -> Arc<dyn ReplyPath> { Reply::new(Arc::clone(self), id) });
         let decoding = Decoding::of(self, id);
-        let arrived = Arrived { descriptors: message.take_descriptors(), reply };
-        let decode = || codec::decode_with(&mut message.body, arrived, self.link.limits(), PhantomData::<T>);
+        let decode = || {
+            let reply = wants_reply.then(|| -> Arc<dyn ReplyPath> { Reply::new(Arc::clone(self), id) });
+            let arrived = Arrived { descriptors: message.take_descriptors(), reply };
+            let decoded = codec::decode_with(&mut message.body, arrived, self.link.limits(), PhantomData);
+            decoded.map(|decoded| *task = Some(decoded))
+        };
         let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
         let dropped_its_reply = decoding.end();
         Ok(match decoded {
-            Ok(Ok(decoded)) => {
-                *task = Some(decoded);
+            Ok(Ok(())) => {
                 if dropped_its_reply {
                     fail(Failure::Dropped);
                 }
@@ -220,12 +217,12 @@ impl Session {
             // It concerns one call, and the connection lives on.
             Ok(Err(error)) => {
                 fail(failure_of(&error));
-                Step::Unreadable(error.into())
+                Step::Unreadable(Box::new(error.into()))
             }
             // As the handler's: it is the caller's matter, and the other clients go on.
             Err(payload) => {
                 fail(Failure::Panicked(message_of(&*payload).to_owned()));
-                Step::Unreadable(DecodeError::Malformed("a call whose arguments panicked").into())
+                Step::Unreadable(Box::new(DecodeError::Malformed("a call whose arguments panicked").into()))
             }
         })
     }
@@ -247,15 +244,15 @@ impl Session {
                     other => Failure::Unreadable(other.to_string()),
                 };
                 self.fail(id, &failure);
-                Ok(Step::Unreadable(error))
+                Ok(Step::Unreadable(error.into()))
             }
-            (Some((Kind::OneWay, _)), error) => Ok(Step::Unreadable(error)),
+            (Some((Kind::OneWay, _)), error) => Ok(Step::Unreadable(error.into())),
             (_, RecvError::Protocol(error)) => self.accuse(error),
             (_, RecvError::Refused(limit)) => self.accuse(ProtocolError::Body(limit.to_string())),
             (_, error) => {
                 self.end();
                 self.link.hang_up();
-                Err(error)
+                Err(error.into())
             }
         }
     }
@@ -264,7 +261,7 @@ impl Session {
     fn accuse(&self, error: ProtocolError) -> Looked {
         self.link.accuse(&error.to_string());
         self.end();
-        Err(error.into())
+        Err(Box::new(error.into()))
     }
 
     pub(super) fn end(&self) {

@@ -47,9 +47,9 @@ impl<T: Task> Tasks<T> {
         loop {
             // An error is the end: every later wait would fail as well.
             self.flush().inspect_err(|_| self.session.end())?;
-            match self.session.step_waiting(task)? {
+            match self.session.step_waiting(task).map_err(|error| *error)? {
                 Step::Task => return Ok(true),
-                Step::Unreadable(error) => return Err(error),
+                Step::Unreadable(error) => return Err(*error),
                 Step::Handled => {}
                 // Somebody made the open file non-blocking.
                 Step::Nothing => self.wait_for_input().inspect_err(|_| self.session.end())?,
