@@ -28,7 +28,7 @@ fn fail(mill: &MillClient, most: usize) -> Option<CallError> {
 }
 
 /// The child writes a record's first word wherever its next record may begin, until it is hung up on.
-fn haunt_records(mill: &MillClient, first: u64) {
+pub(crate) fn haunt_records(mill: &MillClient, first: u64) {
     let hasty = mill.with_timeout(Duration::from_secs(2));
     let _ = hasty.haunt(SECOND + RECORDS, 64, (1 << 16) / 64, &first.to_ne_bytes(), 5000);
 }

@@ -1,6 +1,7 @@
 //! Connections that are busy enough for rings in shared memory, between processes: what goes through them, in which order,
 //! what is left of it at the end, and what a hostile process makes of the memory.
 
+mod growing;
 mod hostile;
 mod moving;
 mod service;

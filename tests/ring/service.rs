@@ -127,8 +127,8 @@ impl Mill for Wheel {
     }
 }
 
-/// The memory of two rings of the usual size.
-pub(crate) const MEMORY: u64 = 2 * (512 + (1 << 16));
+/// The memory of two rings of the usual size, with what they may grow to.
+pub(crate) const MEMORY: u64 = 2 * (512 + (1 << 20));
 
 /// The rings' memory of this process, by way of its own file of all memory (proc(5)).
 struct Memory {
@@ -155,6 +155,11 @@ pub(crate) fn random(state: &mut u64) -> u64 {
     *state ^= *state >> 7;
     *state ^= *state << 17;
     *state
+}
+
+/// Bytes of which no two stretches are the same for long.
+pub(crate) fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 + len) as u8 ^ (index >> 8) as u8).collect()
 }
 
 /// A file without a name that holds a text.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use unix_ipc::{CallError, Limits, PeerExit, channel};
 
 use crate::service::{
-    Mill, MillClient, Wheel, busy, busy_without_the_childs_rings, file_of, has_rings, serve_in_child,
+    Mill, MillClient, Wheel, busy, busy_without_the_childs_rings, bytes, file_of, has_rings, serve_in_child,
 };
 use crate::util::{Holdings, Watchdog, alone, stay_on_one_core, threads, wait_until};
 
@@ -16,10 +16,6 @@ fn limits(ring_bytes: usize) -> Limits {
     let mut limits = Limits::default();
     limits.ring_bytes = ring_bytes;
     limits
-}
-
-fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index * 31 + len) as u8).collect()
 }
 
 #[test]

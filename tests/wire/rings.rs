@@ -14,8 +14,10 @@ use crate::spawning::sized_memory;
 use crate::util::{Watchdog, wait_until};
 use crate::vectors::{assert_is, filled, vector};
 
-/// The bytes for records, as the vector has it.
-const BYTES: u64 = 1 << 16;
+/// How many bytes for records a ring may grow to, as the vector has it.
+const MOST: u64 = 1 << 20;
+/// Stands in the place of a record in a ring that grows.
+const GROWN: u64 = u64::MAX - 1;
 const ASLEEP: u64 = 128;
 const RECORDS: u64 = 512;
 
@@ -29,7 +31,7 @@ struct Ring<'a> {
 impl<'a> Ring<'a> {
     /// The ring of the end that made it, and of the other.
     fn both(file: &'a File) -> (Self, Self) {
-        (Self { file, start: 0, position: 0 }, Self { file, start: RECORDS + BYTES, position: 0 })
+        (Self { file, start: 0, position: 0 }, Self { file, start: RECORDS + MOST, position: 0 })
     }
 
     fn word(&self, at: u64) -> u64 {
@@ -116,7 +118,7 @@ fn a_server_takes_rings_and_lets_them_go_when_its_client_moves() {
     raw.give("hello/client", &[]);
     raw.expect_named("hello/server");
 
-    let file = sized_memory(2 * (RECORDS + BYTES));
+    let file = sized_memory(2 * (RECORDS + MOST));
     let (mut ours, mut theirs) = Ring::both(&file);
     raw.give("ring", &[file.as_fd()]);
     raw.expect("switch");
@@ -125,6 +127,9 @@ fn a_server_takes_rings_and_lets_them_go_when_its_client_moves() {
     ours.give("call/add", 1);
     raw.give("bell", &[]);
     theirs.expect("reply/add");
+    // From here on it is longer, and the first bytes stay where they are.
+    ours.set_word(RECORDS + ours.position, GROWN);
+    ours.position += 64;
     ours.give("call/open", 2);
     raw.give("bell", &[]);
     theirs.expect("reply/handle");

@@ -40,6 +40,10 @@ pub struct Limits {
     /// without a system call, and of the one that a busy channel has: 64 KiB. 0 is for none. The end that spawned or
     /// listens decides, or the one that sends; the other decides only whether to use them.
     pub ring_bytes: usize,
+    /// The bytes that each of a connection's rings may grow to, once messages go through it that are longer than two rings: 1 MiB. No
+    /// more than `ring_bytes` is for never. A ring that is longer than a processor's own cache carries long messages twice as
+    /// fast, and keeps its memory for as long as the connection is there. The end that decides about rings decides about this.
+    pub long_ring_bytes: usize,
     /// The longest time that a thread looks for a call or a reply before it sleeps, if the other end runs on another core:
     /// 30 microseconds. Zero is for not at all.
     pub spin: Duration,
@@ -92,6 +96,7 @@ impl Default for Limits {
             queued_reply_bytes: 256 << 20,
             handshake: Duration::from_secs(10),
             ring_bytes: 64 << 10,
+            long_ring_bytes: 1 << 20,
             spin: Duration::from_micros(30),
             spare_pairs: 4,
         }

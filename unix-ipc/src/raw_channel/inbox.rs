@@ -306,6 +306,10 @@ impl Inbox {
         let allowed =
             self.check_bytes(header, place.total.into()).and_then(|()| self.check_unfinished(header));
         let refused = allowed.is_err();
+        #[cfg(feature = "macros")]
+        if let Some(inlet) = self.inlet.as_mut().filter(|_| !refused) {
+            inlet.let_grow_for(place.total as usize);
+        }
         if refused && self.count(refused) >= self.most_unfinished {
             let oldest = self.unfinished.iter().position(|unfinished| unfinished.refused);
             oldest.map(|index| self.unfinished.remove(index));

@@ -127,6 +127,11 @@ impl Inlet {
         }
     }
 
+    /// Lets the other end grow the ring for messages of so many bytes.
+    pub(super) fn let_grow_for(&mut self, message: usize) {
+        self.ring.let_grow_for(message);
+    }
+
     /// The beginning of the next packet in the ring, which stays there: `None` where there is none.
     pub(super) fn peek(&self) -> Option<[u8; PEEKED]> {
         self.ring.peek()

@@ -85,6 +85,8 @@ impl Outgoing {
         body: Parts<'_>,
         descriptors: &[D],
     ) -> io::Result<Progress> {
+        #[cfg(feature = "macros")]
+        way.grow_for(body.len())?;
         let longest = way.longest();
         if self.packet_bytes > longest && self.becomes_long(longest, body) {
             return Ok(Progress::More);

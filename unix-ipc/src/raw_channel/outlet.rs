@@ -11,7 +11,7 @@ use super::way::Way;
 use crate::error::ProtocolError;
 use crate::frame::{Form, HEADER_BYTES, Header, Kind};
 use crate::limits::KERNEL_DESCRIPTORS;
-use crate::ring::{self, LEAST_BYTES, Lie, NoRoom, RingSender};
+use crate::ring::{self, LEAST_BYTES, Lie, NoRoom, RingSender, Size};
 use crate::socket::Socket;
 use crate::sys::core;
 use crate::sys::pages::Pages;
@@ -23,14 +23,14 @@ pub(crate) type Sending = RingSender<Arc<Pages>>;
 const HOT: u32 = 8;
 
 /// The largest ring that is taken of a peer, in bytes.
-pub(super) const MOST_BYTES: u64 = 1 << 24;
+pub(super) const MOST_BYTES: usize = 1 << 24;
 
 /// Where an end's packets go.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     state: State,
-    /// How large a ring this end makes; 0 for none, and then it takes none either.
-    ring_bytes: usize,
+    /// How long a ring this end makes; 0 bytes are none, and then it takes none either.
+    size: Size,
     /// Whether this end makes the rings, or takes those of the other.
     makes: bool,
     sent: u32,
@@ -54,8 +54,8 @@ enum State {
 }
 
 impl Outlet {
-    pub(crate) fn new(ring_bytes: usize, makes: bool) -> Self {
-        Self { state: State::Socket, ring_bytes, makes, sent: 0, resets: 0, say: None, awaits: false }
+    pub(crate) fn new(size: Size, makes: bool) -> Self {
+        Self { state: State::Socket, size, makes, sent: 0, resets: 0, say: None, awaits: false }
     }
 
     /// Sends the next packet of a message, as [`Outgoing::send_packet`].
@@ -102,7 +102,7 @@ impl Outlet {
         }
         self.say_reset(socket)?;
         let progress = message.send_packet(&mut Way::Socket(socket), body, descriptors)?;
-        if self.makes && self.ring_bytes > 0 && !self.awaits && progress == Progress::Done {
+        if self.makes && self.size.bytes > 0 && !self.awaits && progress == Progress::Done {
             self.sent = self.sent.saturating_add(1);
             if self.sent == HOT {
                 self.offer(socket);
@@ -114,12 +114,14 @@ impl Outlet {
     /// Offers rings. Where that is not possible, the connection goes on as before.
     #[cold]
     fn offer(&mut self, socket: &Socket) {
-        let bytes = self.ring_bytes.next_power_of_two().clamp(LEAST_BYTES, MOST_BYTES as usize);
-        let Ok((pages, file)) = Pages::create(c"unix-ipc-rings", ring::memory_bytes(bytes)) else { return };
+        let bytes = self.size.bytes.next_power_of_two().clamp(LEAST_BYTES, MOST_BYTES);
+        let size = Size { bytes, most: self.size.most.next_power_of_two().clamp(bytes, MOST_BYTES) };
+        let made = Pages::create(c"unix-ipc-rings", ring::memory_bytes(size), &ring::filled_parts(size));
+        let Ok((pages, file)) = made else { return };
         let header = Header { kind: Kind::Ring, form: Form::Whole, descriptors: 1, length: 8, id: 0 };
-        let (header, length) = (header.encode(), (bytes as u64).to_le_bytes());
-        if socket.send(&[IoSlice::new(&header), IoSlice::new(&length)], &[file.as_fd()]).is_ok() {
-            self.state = State::Offered(Box::new(ring::ends(&Arc::new(pages), bytes, true)));
+        let (header, sizes) = (header.encode(), (size.bytes as u64 | (size.most as u64) << 32).to_le_bytes());
+        if socket.send(&[IoSlice::new(&header), IoSlice::new(&sizes)], &[file.as_fd()]).is_ok() {
+            self.state = State::Offered(Box::new(ring::ends(&Arc::new(pages), size, true)));
         }
     }
 
@@ -138,13 +140,12 @@ impl Outlet {
         let Ok([file]) = <[OwnedFd; 1]>::try_from(descriptors) else {
             return Err(ProtocolError::DescriptorCount { declared: 1, actual });
         };
-        if self.makes || self.ring_bytes == 0 {
+        if self.makes || self.size.bytes == 0 {
             return Ok(None);
         }
-        let bytes = <[u8; 8]>::try_from(body).map_or(0, u64::from_le_bytes);
-        let (bytes, pages) = open(bytes, &file, ring::memory_bytes)?;
-        let Some(pages) = pages else { return Ok(None) };
-        let (sending, receiving) = ring::ends(&Arc::new(pages), bytes, false);
+        let size = size_of_both(<[u8; 8]>::try_from(body).map_or(0, u64::from_le_bytes))?;
+        let Some(pages) = open(&file, ring::memory_bytes(size))? else { return Ok(None) };
+        let (sending, receiving) = ring::ends(&Arc::new(pages), size, false);
         self.state = State::Ready(Box::new(sending));
         // Where there is no room for it now, it goes ahead of the next message.
         let _ = self.switch(socket);
@@ -255,20 +256,28 @@ pub(super) fn has_room_soon(ring: &mut Sending, packet: usize) -> io::Result<Opt
     Ok((here != there).then_some(false))
 }
 
-/// The memory of rings that another process made: `None` where this one has no room for it.
-pub(super) fn open(
-    bytes: u64,
-    file: &OwnedFd,
-    memory_bytes: fn(usize) -> usize,
-) -> Result<(usize, Option<Pages>), ProtocolError> {
-    let is_size = bytes.is_power_of_two() && (LEAST_BYTES as u64..=MOST_BYTES).contains(&bytes);
-    let Some(bytes) = usize::try_from(bytes).ok().filter(|_| is_size) else {
-        return Err(ProtocolError::Ring("a size that rings do not have"));
-    };
-    match Pages::open(file.as_fd(), memory_bytes(bytes)) {
-        Ok(pages) => Ok((bytes, Some(pages))),
+/// How long two rings are that another process made: the lower half says how long at first, the upper one what they may grow to,
+/// or 0.
+fn size_of_both(sizes: u64) -> Result<Size, ProtocolError> {
+    let bytes = size(sizes & u64::from(u32::MAX))?;
+    let most = if sizes >> 32 == 0 { bytes } else { size(sizes >> 32)? };
+    if most < bytes { Err(NO_SIZE) } else { Ok(Size { bytes, most }) }
+}
+
+const NO_SIZE: ProtocolError = ProtocolError::Ring("a size that rings do not have");
+
+/// How long a ring is that another process made.
+pub(super) fn size(bytes: u64) -> Result<usize, ProtocolError> {
+    let is_size = |bytes: &usize| bytes.is_power_of_two() && (LEAST_BYTES..=MOST_BYTES).contains(bytes);
+    usize::try_from(bytes).ok().filter(is_size).ok_or(NO_SIZE)
+}
+
+/// The memory of rings that another process made, which is so long: `None` where this one has no room for it.
+pub(super) fn open(file: &OwnedFd, len: usize) -> Result<Option<Pages>, ProtocolError> {
+    match Pages::open(file.as_fd(), len) {
+        Ok(pages) => Ok(Some(pages)),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(ProtocolError::MemoryFile),
-        Err(_) => Ok((bytes, None)),
+        Err(_) => Ok(None),
     }
 }
 

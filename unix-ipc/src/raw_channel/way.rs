@@ -37,6 +37,15 @@ impl Way<'_> {
         }
     }
 
+    /// A message of so many bytes is about to be sent.
+    #[cfg(feature = "macros")]
+    pub(super) fn grow_for(&mut self, message: usize) -> io::Result<()> {
+        match self {
+            Self::Socket(_) => Ok(()),
+            Self::Ring(ring, _) => ring.grow_for(message).map_err(outlet::lie),
+        }
+    }
+
     /// Sends one packet, or nothing: `WouldBlock` where there is no room now.
     #[inline]
     pub(super) fn send<D: AsFd>(&mut self, packet: &Packet<'_>, descriptors: &[D]) -> io::Result<()> {

@@ -25,6 +25,8 @@ pub(crate) trait Memory {
     fn read(&self, at: usize, into: &mut [u8]);
     /// Reads so many bytes to the end of a vector.
     fn append(&self, at: usize, len: usize, into: &mut Vec<u8>);
+    /// Sees to it that there is memory for so many bytes: false where there is none.
+    fn provide(&self, at: usize, len: usize) -> bool;
 }
 
 impl Memory for Arc<Pages> {
@@ -83,5 +85,9 @@ impl Memory for Arc<Pages> {
 
     fn append(&self, at: usize, len: usize, into: &mut Vec<u8>) {
         Pages::append(self, at, len, into);
+    }
+
+    fn provide(&self, at: usize, len: usize) -> bool {
+        Pages::provide(self, at, len).is_ok()
     }
 }

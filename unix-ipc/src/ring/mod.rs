@@ -38,6 +38,8 @@ mod place {
     pub(super) const DESCRIPTORS: usize = 8;
     /// What has become of the offer of a ring that has none beside it; see [`Offer`](super::Offer).
     pub(super) const ANSWER: usize = 16;
+    /// Whether there is memory for all that the ring may grow to; whoever made it says so.
+    pub(super) const PROVIDED: usize = 24;
     /// Whether the receiver is to be rung for when there is a record. It sets it, the sender takes it back.
     pub(super) const ASLEEP: usize = 128;
     /// The core on which the receiver waited last, plus 1, or 0; the receiver's.
@@ -50,13 +52,16 @@ mod place {
     pub(super) const RECORDS: usize = 512;
 
     /// Every one of them.
-    pub(super) const ALL: [usize; 7] =
-        [CONSUMED, DESCRIPTORS, ANSWER, ASLEEP, CORE, WANTS_ROOM, SENDERS_CORE];
+    pub(super) const ALL: [usize; 8] =
+        [CONSUMED, DESCRIPTORS, ANSWER, PROVIDED, ASLEEP, CORE, WANTS_ROOM, SENDERS_CORE];
 }
 
 /// Stands in the place of the next record once the receiver takes no more: it is no header's first word, because there is no
 /// such kind.
 const CLOSED: u64 = u64::MAX;
+
+/// Stands in the place of a record from which on the ring is as long as it may grow. No header begins with it either.
+const GROWN: u64 = u64::MAX - 1;
 
 /// The other end has written what it cannot have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,32 +73,52 @@ struct Layout {
     start: usize,
     /// The bytes for records: a power of two.
     bytes: usize,
+    /// How many it may grow to: another, or the same.
+    most: usize,
+    /// The number of the byte that stands where records begin.
+    base: u64,
     /// Records begin at multiples of this.
     align: usize,
+}
+
+/// How long a ring is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// The bytes for records, at first.
+    pub(crate) bytes: usize,
+    /// How many it may grow to. There is no memory for those before somebody asks for it.
+    pub(crate) most: usize,
 }
 
 /// The smallest ring: it holds a header, a line of a body and the word behind them.
 pub(crate) const LEAST_BYTES: usize = 4 * LINE;
 
-/// How much memory both rings take, where each has so many bytes for records.
-pub(crate) const fn memory_bytes(bytes: usize) -> usize {
-    2_usize.saturating_mul(place::RECORDS.saturating_add(bytes))
+/// How much memory both rings take, where each is so long.
+pub(crate) const fn memory_bytes(size: Size) -> usize {
+    2_usize.saturating_mul(place::RECORDS.saturating_add(size.most))
+}
+
+/// The parts of that memory that there have to be pages for from the beginning, each as where it begins and how long it is.
+pub(crate) const fn filled_parts(size: Size) -> [(usize, usize); 2] {
+    let bytes = place::RECORDS.saturating_add(size.bytes);
+    [(0, bytes), (place::RECORDS.saturating_add(size.most), bytes)]
 }
 
 /// The two ends of one process: what it sends into one ring, and what it receives from the other.
 ///
 /// The memory is new, or was checked to be [`memory_bytes`] long. `first` is whether this end sends into the first ring, as
-/// one of the two does.
+/// the one does that made the memory.
 pub(crate) fn ends<M: Memory + Clone>(
     memory: &M,
-    bytes: usize,
+    size: Size,
     first: bool,
 ) -> (RingSender<M>, RingReceiver<M>) {
-    let one = Layout { start: 0, bytes, align: LINE };
-    let other = Layout { start: place::RECORDS.saturating_add(bytes), bytes, align: LINE };
+    let one = Layout { start: 0, bytes: size.bytes, most: size.most, base: 0, align: LINE };
+    let other = Layout { start: place::RECORDS.saturating_add(size.most), ..one };
     let (sends, receives) = if first { (one, other) } else { (other, one) };
     let others_core = sends.control(place::CORE);
-    (RingSender::new(memory.clone(), sends), RingReceiver::new(memory.clone(), receives, others_core))
+    let sender = RingSender::new(memory.clone(), sends, first);
+    (sender, RingReceiver::new(memory.clone(), receives, others_core, first))
 }
 
 /// Where the records of a ring begin that has none beside it: two small ones share a line.
@@ -107,36 +132,69 @@ pub(crate) const fn lone_bytes(bytes: usize) -> usize {
 /// The sending end of a ring that has none beside it, at an offset of the memory. What it shares is as it was, of an earlier
 /// ring perhaps: nobody receives from it yet, so it is cleared.
 pub(crate) fn lone_sender<M: Memory>(memory: M, start: usize, bytes: usize) -> RingSender<M> {
-    let layout = Layout { start, bytes, align: LONE_ALIGN };
+    let layout = lone_layout(start, bytes);
     for place in place::ALL {
         memory.store(layout.control(place), 0);
     }
     memory.store(layout.at(0), 0);
-    RingSender::new(memory, layout)
+    RingSender::new(memory, layout, false)
 }
 
 /// The receiving end of the same.
 pub(crate) fn lone_receiver<M: Memory>(memory: M, start: usize, bytes: usize) -> RingReceiver<M> {
-    let layout = Layout { start, bytes, align: LONE_ALIGN };
-    RingReceiver::new(memory, layout, layout.control(place::SENDERS_CORE))
+    let layout = lone_layout(start, bytes);
+    RingReceiver::new(memory, layout, layout.control(place::SENDERS_CORE), false)
+}
+
+/// Where such a ring is, which does not grow.
+const fn lone_layout(start: usize, bytes: usize) -> Layout {
+    Layout { start, bytes, most: bytes, base: 0, align: LONE_ALIGN }
 }
 
 impl Layout {
+    /// The same ring once it has grown, at this byte, which stays where it is, as do all since the ring last began anew.
+    const fn grown_at(self, position: u64) -> Self {
+        let base = position.wrapping_sub(self.offset(position) as u64);
+        Self { bytes: self.most, base, ..self }
+    }
+
+    /// Whether it may still grow.
+    const fn may_grow(self) -> bool {
+        self.bytes < self.most
+    }
+
+    /// Whether it may, and a message of so many bytes is worth it: it would go round twice and more.
+    const fn may_grow_for(self, message: usize) -> bool {
+        self.may_grow() && message / 2 > self.bytes
+    }
+
+    /// The part that it has not grown to yet: where it begins, and how long it is.
+    const fn to_provide(self) -> (usize, usize) {
+        let start = self.first().saturating_add(self.bytes);
+        (start, self.most.saturating_sub(self.bytes))
+    }
+
     #[inline]
     const fn control(self, place: usize) -> usize {
         self.start.wrapping_add(place)
     }
 
+    /// Where records begin.
+    #[inline]
+    const fn first(self) -> usize {
+        self.control(place::RECORDS)
+    }
+
     /// Where the byte with this number stands.
     #[inline]
     const fn at(self, position: u64) -> usize {
-        self.control(place::RECORDS).wrapping_add(self.offset(position))
+        self.first().wrapping_add(self.offset(position))
     }
 
     #[inline]
     const fn offset(self, position: u64) -> usize {
         // The lowest bits alone count.
-        (position as usize) & self.bytes.wrapping_sub(1)
+        (position.wrapping_sub(self.base) as usize) & self.bytes.wrapping_sub(1)
     }
 
     /// The bytes up to the end, where the ring goes on at its beginning.

@@ -12,6 +12,9 @@ use super::{LINE, Layout, Memory, RingReceiver, RingSender, place};
 /// The bytes for records: three of a line, and the word behind them.
 pub(super) const BYTES: usize = super::LEAST_BYTES;
 
+/// How many they may grow to.
+const MOST_BYTES: usize = 4 * BYTES;
+
 /// Words that two threads share.
 #[derive(Clone, Debug)]
 pub(super) struct Words(Arc<BTreeMap<usize, AtomicU64>>);
@@ -19,7 +22,7 @@ pub(super) struct Words(Arc<BTreeMap<usize, AtomicU64>>);
 impl Words {
     fn new() -> Self {
         let controls = place::ALL.into_iter();
-        let records = (place::RECORDS..place::RECORDS + BYTES).step_by(8);
+        let records = (place::RECORDS..place::RECORDS + MOST_BYTES).step_by(8);
         // Of a line only the header and one word of the body are used.
         let used = records.filter(|at| at % LINE < 24);
         Self(Arc::new(controls.chain(used).map(|at| (at, AtomicU64::new(0))).collect()))
@@ -83,6 +86,10 @@ impl Memory for Words {
         into.extend(bytes);
     }
 
+    fn provide(&self, _at: usize, _len: usize) -> bool {
+        true
+    }
+
     fn read(&self, at: usize, into: &mut [u8]) {
         for (index, word) in into.chunks_exact_mut(8).enumerate() {
             word.copy_from_slice(&self.word(at + 8 * index).load(Ordering::Relaxed).to_le_bytes());
@@ -92,8 +99,10 @@ impl Memory for Words {
 
 /// The two ends of one ring.
 pub(super) fn ring() -> (RingSender<Words>, RingReceiver<Words>) {
-    let (memory, layout) = (Words::new(), Layout { start: 0, bytes: BYTES, align: LINE });
-    (RingSender::new(memory.clone(), layout), RingReceiver::new(memory, layout, layout.control(place::CORE)))
+    let (memory, layout) =
+        (Words::new(), Layout { start: 0, bytes: BYTES, most: MOST_BYTES, base: 0, align: LINE });
+    let receiver = RingReceiver::new(memory.clone(), layout, layout.control(place::CORE), false);
+    (RingSender::new(memory, layout, true), receiver)
 }
 
 /// The socket as a bell: it holds one ring, and takes more for rung.

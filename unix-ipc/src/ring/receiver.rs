@@ -1,5 +1,7 @@
-use super::sender::HEADER;
-use super::{CLOSED, LINE, Layout, Lie, Memory, place};
+use std::mem;
+
+use super::sender::{HEADER, provide};
+use super::{CLOSED, GROWN, LINE, Layout, Lie, Memory, place};
 
 /// How much of a packet can be looked at before it is taken: two headers.
 pub(crate) const PEEKED: usize = 2 * HEADER;
@@ -19,11 +21,20 @@ pub(crate) struct RingReceiver<M> {
     /// What the sender was told of it.
     told: u64,
     descriptors: u64,
+    /// Whether this end made the memory, and sees to it that there is some when the ring grows.
+    provides: bool,
 }
 
 impl<M: Memory> RingReceiver<M> {
-    pub(super) fn new(memory: M, layout: Layout, others_core: usize) -> Self {
-        Self { memory, layout, others_core, read: 0, told: 0, descriptors: 0 }
+    pub(super) fn new(memory: M, layout: Layout, others_core: usize, provides: bool) -> Self {
+        Self { memory, layout, others_core, read: 0, told: 0, descriptors: 0, provides }
+    }
+
+    /// Lets the sender grow the ring, if that is for this end to say, and messages of so many bytes are worth it.
+    pub(crate) fn let_grow_for(&mut self, message: usize) {
+        if self.layout.may_grow_for(message) && mem::take(&mut self.provides) {
+            provide(&self.memory, self.layout);
+        }
     }
 
     /// Takes no more packets, if there is none: false where there is one, which has to be taken first. No packet is lost on
@@ -58,8 +69,22 @@ impl<M: Memory> RingReceiver<M> {
     /// The packet's own header says how long it is; `into` has room for the longest.
     #[inline]
     pub(crate) fn receive(&mut self, into: &mut [u8]) -> Result<usize, Lie> {
-        let first = self.first_word();
-        if first == 0 { Ok(0) } else { self.take(first, into) }
+        match self.first_word() {
+            0 => Ok(0),
+            GROWN => self.receive_grown(into),
+            first => self.take(first, into),
+        }
+    }
+
+    /// The same for the first packet in the ring since it has grown.
+    #[cold]
+    fn receive_grown(&mut self, into: &mut [u8]) -> Result<usize, Lie> {
+        if !self.layout.may_grow() {
+            return Err(Lie("a ring that grows further than it may"));
+        }
+        self.layout = self.layout.grown_at(self.read);
+        self.read = self.read.wrapping_add(self.layout.align as u64);
+        self.receive(into)
     }
 
     /// The same for a packet whose header begins with these four bytes; any other stays where it is.
@@ -122,7 +147,7 @@ impl<M: Memory> RingReceiver<M> {
         let before = len.min(self.layout.until_end(start));
         self.memory.append(self.layout.at(start), before, into);
         if before < len {
-            self.memory.append(self.layout.at(0), len.saturating_sub(before), into);
+            self.memory.append(self.layout.first(), len.saturating_sub(before), into);
         }
         self.read = self.read.wrapping_add(self.layout.record_bytes(packet));
         Ok(())
@@ -197,7 +222,7 @@ impl<M: Memory> RingReceiver<M> {
             None => self.memory.read(self.layout.at(position), into),
             Some((before, behind)) => {
                 self.memory.read(self.layout.at(position), before);
-                self.memory.read(self.layout.at(0), behind);
+                self.memory.read(self.layout.first(), behind);
             }
         }
     }

@@ -1,4 +1,6 @@
-use super::{Layout, Lie, Memory, place};
+use std::mem;
+
+use super::{GROWN, Layout, Lie, Memory, place};
 
 /// The bytes of a header, whose first word says that the record is there.
 pub(super) const HEADER: usize = 16;
@@ -16,6 +18,8 @@ pub(crate) struct RingSender<M> {
     descriptors: u64,
     /// Where, beside the end of the last record, the first word of a line is 0 already.
     cleared: u64,
+    /// Whether this end made the memory, and sees to it that there is some when the ring grows.
+    provides: bool,
 }
 
 /// Why a record was not written.
@@ -29,13 +33,47 @@ pub(crate) enum NoRoom {
 }
 
 impl<M: Memory> RingSender<M> {
-    pub(super) fn new(memory: M, layout: Layout) -> Self {
-        Self { memory, layout, written: 0, consumed: 0, descriptors: 0, cleared: 0 }
+    pub(super) fn new(memory: M, layout: Layout, provides: bool) -> Self {
+        Self { memory, layout, written: 0, consumed: 0, descriptors: 0, cleared: 0, provides }
     }
 
     /// The longest packet that can be sent.
     pub(crate) fn longest(&self) -> usize {
         self.layout.longest()
+    }
+
+    /// Grows for a message of so many bytes, if that is worth it, there is memory, and nothing is in the way that the receiver has
+    /// not read: what is sent from now on is in a longer ring. One that is longer than a processor's own cache is filled twice as
+    /// fast, because the other processor has let go of what it read.
+    #[inline]
+    pub(crate) fn grow_for(&mut self, message: usize) -> Result<(), Lie> {
+        if self.layout.may_grow_for(message) { self.grow() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn grow(&mut self) -> Result<(), Lie> {
+        if mem::take(&mut self.provides) && !provide(&self.memory, self.layout) {
+            // Whatever the other end says of it.
+            self.layout.most = self.layout.bytes;
+            return Ok(());
+        }
+        if self.memory.load(self.layout.control(place::PROVIDED)) == 0 {
+            return Ok(());
+        }
+        self.look()?;
+        let grown = self.layout.grown_at(self.written);
+        // What was written before the ring last began anew would be elsewhere in the longer one. Where all of that is read, what
+        // is behind this place is free, be it in the ring or in what it grows by.
+        if self.written.wrapping_sub(self.consumed) > self.written.wrapping_sub(grown.base) {
+            return Ok(());
+        }
+        let start = self.layout.at(self.written);
+        self.written = self.written.wrapping_add(self.layout.align as u64);
+        self.memory.store(grown.at(self.written), 0);
+        // Whoever sleeps is rung for with the record behind it, for which there is room.
+        self.memory.store(start, GROWN);
+        (self.layout, self.cleared) = (grown, self.written);
+        Ok(())
     }
 
     /// Whether there is room for a packet of so many bytes now.
@@ -188,7 +226,7 @@ impl<M: Memory> RingSender<M> {
             bytes.split_at_checked(self.layout.until_end(position)).unwrap_or((bytes, &[]));
         self.memory.write(self.layout.at(position), before);
         if !behind.is_empty() {
-            self.memory.write(self.layout.at(0), behind);
+            self.memory.write(self.layout.first(), behind);
         }
     }
 }
@@ -197,6 +235,16 @@ impl From<Lie> for NoRoom {
     fn from(lie: Lie) -> Self {
         Self::Lie(lie)
     }
+}
+
+/// Sees to it that there is memory for a ring that grows, and says so, to the other end as well.
+pub(super) fn provide(memory: &impl Memory, layout: Layout) -> bool {
+    let (start, len) = layout.to_provide();
+    let is_there = memory.provide(start, len);
+    if is_there {
+        memory.store(layout.control(place::PROVIDED), 1);
+    }
+    is_there
 }
 
 /// A record whose first word is still to be written.

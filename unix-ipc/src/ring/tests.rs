@@ -1,5 +1,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+mod growing;
+
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,9 +15,22 @@ type Ends = (RingSender<Arc<Pages>>, RingReceiver<Arc<Pages>>);
 
 /// What two processes have: each a mapping of its own.
 fn two_processes(bytes: usize) -> (Ends, Ends) {
-    let (ours, file) = Pages::create(c"ring", memory_bytes(bytes)).unwrap();
-    let theirs = Pages::open(file.as_fd(), memory_bytes(bytes)).unwrap();
-    (ends(&Arc::new(ours), bytes, true), ends(&Arc::new(theirs), bytes, false))
+    two_that_grow(fixed(bytes))
+}
+
+fn two_that_grow(size: Size) -> (Ends, Ends) {
+    let (ours, file) = Pages::create(c"ring", memory_bytes(size), &filled_parts(size)).unwrap();
+    let theirs = Pages::open(file.as_fd(), memory_bytes(size)).unwrap();
+    (ends(&Arc::new(ours), size, true), ends(&Arc::new(theirs), size, false))
+}
+
+/// A ring that does not grow.
+fn fixed(bytes: usize) -> Size {
+    Size { bytes, most: bytes }
+}
+
+fn memory_of(size: Size) -> Arc<Pages> {
+    Arc::new(Pages::create(c"ring", memory_bytes(size), &filled_parts(size)).unwrap().0)
 }
 
 fn header(body: usize, id: u64) -> [u8; 16] {
@@ -130,26 +145,24 @@ fn the_receiver_is_rung_for_once_it_sleeps_and_only_once() {
 
 #[test]
 fn a_receiver_that_lies_about_its_place_is_caught() {
-    let bytes = 4096;
-    let (pages, _file) = Pages::create(c"ring", memory_bytes(bytes)).unwrap();
-    let memory = Arc::new(pages);
+    let size = fixed(4096);
+    let memory = memory_of(size);
     for lie in [8, 64, 4096, u64::MAX, u64::MAX - 63] {
-        let (mut sender, _) = ends(&memory, bytes, true);
+        let (mut sender, _) = ends(&memory, size, true);
         memory.word(place::CONSUMED).store(lie, Ordering::Relaxed);
         assert!(sender.want_room(16).is_err(), "{lie}");
     }
-    let (sender, _) = ends(&memory, bytes, true);
+    let (sender, _) = ends(&memory, size, true);
     memory.word(place::DESCRIPTORS).store(1, Ordering::Relaxed);
     assert!(sender.descriptors_on_the_way().is_err());
 }
 
 #[test]
 fn a_sender_that_lies_about_a_length_is_caught() {
-    let bytes = 4096;
-    let (pages, _file) = Pages::create(c"ring", memory_bytes(bytes)).unwrap();
-    let memory = Arc::new(pages);
-    for length in [bytes as u64 / 2 - 15, bytes as u64, u64::from(u32::MAX)] {
-        let (_, mut receiver) = ends(&memory, bytes, false);
+    let size = fixed(4096);
+    let memory = memory_of(size);
+    for length in [2048 - 15, 4096, u64::from(u32::MAX)] {
+        let (_, mut receiver) = ends(&memory, size, false);
         memory.word(place::RECORDS).store(length << 32 | 1, Ordering::Relaxed);
         assert!(receiver.receive(&mut vec![0; 1 << 20]).is_err(), "{length}");
     }
@@ -179,7 +192,8 @@ fn threads_hand_a_million_packets_over_without_a_bell() {
 
 #[test]
 fn a_closed_ring_takes_nothing_more_and_has_lost_nothing() {
-    let (mine, file) = Pages::create(c"ring", lone_bytes(LEAST_BYTES)).unwrap();
+    let (mine, file) =
+        Pages::create(c"ring", lone_bytes(LEAST_BYTES), &[(0, lone_bytes(LEAST_BYTES))]).unwrap();
     let theirs = Pages::open(file.as_fd(), lone_bytes(LEAST_BYTES)).unwrap();
     // As an earlier ring may have left it.
     (0..lone_bytes(LEAST_BYTES) / 8).for_each(|word| mine.word(8 * word).store(u64::MAX, Ordering::Relaxed));
@@ -199,7 +213,8 @@ fn a_closed_ring_takes_nothing_more_and_has_lost_nothing() {
 
 #[test]
 fn an_offer_is_taken_once_and_not_when_the_memory_is_in_use_again() {
-    let (pages, _file) = Pages::create(c"ring", lone_bytes(LEAST_BYTES)).unwrap();
+    let (pages, _file) =
+        Pages::create(c"ring", lone_bytes(LEAST_BYTES), &[(0, lone_bytes(LEAST_BYTES))]).unwrap();
     let memory = Arc::new(pages);
     let (old, new) = (Offer::new(0, 7 << 2), Offer::new(0, 8 << 2 | 3));
     old.make(&memory);

@@ -37,12 +37,14 @@ fn create_named(name: &CStr, len: usize) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-/// The same with pages for all of it, so that none can be missing later, under a name that shows what is mapped (proc(5)).
-/// Nobody can seal it against writing.
+/// The same with pages for these parts of it, so that none can be missing there later, under a name that shows what is mapped
+/// (proc(5)). Nobody can seal it against writing. A part is where it begins, and how long it is.
 #[cfg(feature = "macros")]
-pub(crate) fn create_filled(name: &CStr, len: usize) -> io::Result<OwnedFd> {
+pub(crate) fn create_filled(name: &CStr, len: usize, parts: &[(usize, usize)]) -> io::Result<OwnedFd> {
     let file = create_named(name, len)?;
-    fallocate(&file, FallocateFlags::empty(), 0, offset(len)?)?;
+    for (start, len) in parts {
+        fallocate(&file, FallocateFlags::empty(), offset(*start)?, offset(*len)?)?;
+    }
     add_seals(file.as_fd(), SealFlag::F_SEAL_SEAL)?;
     Ok(file)
 }

@@ -20,6 +20,9 @@ use super::memory;
 /// The bytes of a word; words stand at multiples of it.
 const WORD: usize = size_of::<u64>();
 
+/// The shortest pages that there are, in bytes.
+const PAGE: usize = 4096;
+
 /// Up to so many bytes are copied a word at a time: for few that is as fast as any other way.
 const MOST_BY_WORDS: usize = 256;
 
@@ -34,9 +37,9 @@ pub(crate) struct Pages {
 
 impl Pages {
     /// New memory of zeroes under a name, and the file under which another process finds it. The size is fixed, and there are pages
-    /// for all of it.
-    pub(crate) fn create(name: &CStr, len: usize) -> io::Result<(Self, OwnedFd)> {
-        let file = memory::create_filled(name, len)?;
+    /// for these parts of it, each as where it begins and how long it is.
+    pub(crate) fn create(name: &CStr, len: usize, parts: &[(usize, usize)]) -> io::Result<(Self, OwnedFd)> {
+        let file = memory::create_filled(name, len, parts)?;
         Ok((Self::map(file.as_fd(), len)?, file))
     }
 
@@ -58,6 +61,20 @@ impl Pages {
         // the memory as well, and leaves it alone.
         let _ = unsafe { madvise(address, len, MmapAdvise::MADV_DONTFORK) };
         Ok(pages)
+    }
+
+    /// Sees to it that there are pages for a part, which the kernel would otherwise look for when they are used, and end the
+    /// process where it finds none (`MADV_POPULATE_WRITE`, madvise(2); Linux 5.14).
+    pub(crate) fn provide(&self, at: usize, len: usize) -> io::Result<()> {
+        if !self.is_here() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // It has to begin at a page. Where pages are longer it may be refused.
+        let start = at - at % PAGE;
+        let place = NonNull::new(self.range(start, at + len - start)).ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: within the mapping, which lives as long as `self`; the bytes stay what they are.
+        unsafe { madvise(place.cast(), at + len - start, MmapAdvise::MADV_POPULATE_WRITE)? };
+        Ok(())
     }
 
     /// Whether they are in this process: a copy of the one that mapped them has not got them, and touches none.
@@ -224,7 +241,7 @@ mod tests {
     const LEN: usize = 1 << 16;
 
     fn two_views() -> (Pages, Pages) {
-        let (made, file) = Pages::create(c"pages", LEN).unwrap();
+        let (made, file) = Pages::create(c"pages", LEN, &[(0, LEN)]).unwrap();
         (made, Pages::open(file.as_fd(), LEN).unwrap())
     }
 
@@ -243,6 +260,19 @@ mod tests {
                 assert_eq!(appended, [b"before", &*bytes].concat(), "{len} bytes at {at}");
             }
         }
+    }
+
+    #[test]
+    fn pages_are_there_once_they_are_asked_for() {
+        let (pages, file) = Pages::create(c"pages", LEN, &[(0, 100)]).unwrap();
+        let blocks = || nix::sys::stat::fstat(&file).unwrap().st_blocks;
+        let before = blocks();
+        pages.write(50, &[7; 50]);
+        pages.provide(100, LEN - 100).unwrap();
+        assert_eq!((before, blocks()), (8, LEN as i64 / 512), "in blocks of 512 bytes");
+        let mut read = [0; 100];
+        pages.read(0, &mut read);
+        assert_eq!(read, [[0; 50], [7; 50]].concat()[..], "and nothing else has changed");
     }
 
     #[test]
@@ -269,7 +299,7 @@ mod tests {
 
     #[test]
     fn memory_of_another_size_and_what_is_no_memory_are_refused() {
-        let (_, file) = Pages::create(c"pages", LEN).unwrap();
+        let (_, file) = Pages::create(c"pages", LEN, &[(0, LEN)]).unwrap();
         assert!(Pages::open(file.as_fd(), LEN / 2).is_err());
         assert!(Pages::open(std::fs::File::open("/dev/zero").unwrap().as_fd(), LEN).is_err());
     }
@@ -280,7 +310,7 @@ mod tests {
         use nix::fcntl::{FcntlArg, SealFlag, fcntl};
         use nix::unistd::ftruncate;
 
-        let (_pages, file) = Pages::create(c"pages", LEN).unwrap();
+        let (_pages, file) = Pages::create(c"pages", LEN, &[(0, LEN)]).unwrap();
         assert_eq!(ftruncate(&file, 0), Err(Errno::EPERM));
         assert_eq!(ftruncate(&file, 1 << 30), Err(Errno::EPERM));
         // A seal against writing would make a later mapping fail.

@@ -78,7 +78,7 @@ static OF_SPAWNER: OnceLock<Option<Arc<Commons>>> = OnceLock::new();
 /// Makes what a child will have in common with this process, for as long as the result lives: it, and its file and name for the
 /// child.
 pub(crate) fn make() -> io::Result<(Arc<Commons>, OwnedFd)> {
-    let (pages, file) = Pages::create(LANES, commons_bytes())?;
+    let (pages, file) = Pages::create(LANES, commons_bytes(), &[(0, commons_bytes())])?;
     let name = random().max(NO_NAME + 1);
     let commons = Arc::new(Commons::new(name, pages));
     let mut all = lock(&OF_CHILDREN);
@@ -104,8 +104,9 @@ pub(super) fn memory(bytes: usize) -> Option<Memory> {
 }
 
 fn new_file(bytes: usize) -> Option<Memory> {
-    let bytes = bytes.next_power_of_two().clamp(LEAST_BYTES, MOST_BYTES as usize);
-    let (pages, file) = Pages::create(LANES, ring::lone_bytes(bytes)).ok()?;
+    let bytes = bytes.next_power_of_two().clamp(LEAST_BYTES, MOST_BYTES);
+    let (pages, file) =
+        Pages::create(LANES, ring::lone_bytes(bytes), &[(0, ring::lone_bytes(bytes))]).ok()?;
     Some(Memory { pages: Arc::new(pages), start: 0, bytes, place: Place::File(file) })
 }
 

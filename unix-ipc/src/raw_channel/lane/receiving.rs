@@ -12,7 +12,7 @@ use crate::error::ProtocolError;
 use crate::frame::{Form, HEADER_BYTES, Header, Kind};
 use crate::raw_channel::body::{Body, PacketBuffer};
 use crate::raw_channel::inlet::{Receiving, is_elsewhere};
-use crate::raw_channel::outlet::open;
+use crate::raw_channel::outlet::{open, size};
 use crate::raw_channel::read_ahead::Values;
 use crate::raw_channel::spin::Spin;
 use crate::ring::{self, Answer, Offer};
@@ -302,8 +302,8 @@ fn find(body: &[u8], descriptors: Vec<OwnedFd>) -> Result<Option<(Receiving, usi
     let Ok([file]) = <[OwnedFd; 1]>::try_from(descriptors) else {
         return Err(ProtocolError::DescriptorCount { declared: 1, actual });
     };
-    let (bytes, pages) = open(bytes, &file, ring::lone_bytes)?;
-    Ok(pages.map(|pages| (ring::lone_receiver(Arc::new(pages), 0, bytes), 0)))
+    let bytes = size(bytes)?;
+    Ok(open(&file, ring::lone_bytes(bytes))?.map(|pages| (ring::lone_receiver(Arc::new(pages), 0, bytes), 0)))
 }
 
 fn words(body: &[u8]) -> Option<[u64; 3]> {

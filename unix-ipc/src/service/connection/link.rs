@@ -16,6 +16,7 @@ use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::raw_channel::commons::Commons;
 use crate::raw_channel::{Broken, Inbox, Incoming, Inlet, Message, Outgoing, Outlet, Progress};
+use crate::ring::Size;
 use crate::service::child::{Child, EXIT_WAIT};
 use crate::socket::Socket;
 use crate::sync::lock;
@@ -97,7 +98,7 @@ impl Link {
             Maker::Peer => false,
             Maker::Client => is_client,
         };
-        Outlet::new(self.limits.ring_bytes, makes)
+        Outlet::new(Size { bytes: self.limits.ring_bytes, most: self.limits.long_ring_bytes }, makes)
     }
 
     pub(crate) fn set_limits(&mut self, limits: Limits) {
