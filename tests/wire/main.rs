@@ -7,8 +7,10 @@ mod util;
 
 mod calls;
 mod channels;
+#[cfg(not(unix_ipc_without_rings))]
 mod lanes;
 mod raw;
+#[cfg(not(unix_ipc_without_rings))]
 mod rings;
 mod spawning;
 mod vectors;

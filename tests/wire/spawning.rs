@@ -23,6 +23,7 @@ const COMMONS_BYTES: u64 = 2 * (512 + (1 << 15));
 const BY_HAND: &str = "UNIX_IPC_WIRE_BY_HAND";
 
 #[test]
+#[cfg_attr(unix_ipc_without_rings, ignore = "the memory is for lanes")]
 fn a_spawner_leaves_a_pipe_memory_and_four_pairs() {
     if env::var_os(BY_HAND).is_some() {
         return welcomed();

@@ -18,6 +18,7 @@ mod reading;
 mod receiving;
 mod sending;
 #[cfg(test)]
+#[cfg(not(unix_ipc_without_rings))]
 mod tests;
 
 pub(super) use self::reading::Reading;
