@@ -5,7 +5,8 @@ use std::io::Read;
 use std::thread;
 use std::time::Duration;
 
-use unix_ipc::{CallError, Limits, PeerExit, channel};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use unix_ipc::{CallError, Limits, PeerExit, SendError, SharedMemoryMut, channel};
 
 use crate::service::{
     Mill, MillClient, Wheel, busy, busy_without_the_childs_rings, bytes, file_of, has_rings, serve_in_child,
@@ -31,6 +32,31 @@ fn a_busy_connection_has_rings_and_one_that_may_not_has_none() {
     let refused = busy_without_the_childs_rings();
     assert!(!refused.has_rings().unwrap(), "the child takes none");
     assert_eq!(refused.echo(&bytes(300_000)).unwrap(), bytes(300_000));
+}
+
+/// A file that grows beyond the limit ends the process with SIGXFSZ, and memory is made as files.
+#[test]
+fn processes_that_may_have_no_long_files_go_on_over_the_socket() {
+    if serve_in_child() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    if !alone() {
+        return;
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, 1000, hard).unwrap();
+    let mill = busy(Limits::default());
+    assert!(!mill.has_rings().unwrap());
+    assert_eq!(mill.echo(&bytes(300_000)).unwrap(), bytes(300_000));
+
+    let (sender, receiver) = channel::<Vec<u8>>().unwrap();
+    // So many that there would be a lane.
+    (0..150).for_each(|_| sender.send(vec![1]).unwrap());
+    assert!(matches!(sender.try_send(bytes(300_000)), Err(SendError::Full(_))));
+    assert_eq!(receiver.recv().unwrap(), [1]);
+    assert_eq!(SharedMemoryMut::new(1 << 20).unwrap_err().kind(), std::io::ErrorKind::FileTooLarge);
+    assert_eq!(SharedMemoryMut::new(1000).unwrap().len(), 1000);
 }
 
 #[test]

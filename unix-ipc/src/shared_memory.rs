@@ -41,7 +41,8 @@ impl SharedMemory {
     /// # Errors
     ///
     /// What the system says, as where the process has no descriptor left or may not call
-    /// `memfd_create`; it can still fill a [`SharedMemoryMut`] that a peer gives it.
+    /// `memfd_create`; it can still fill a [`SharedMemoryMut`] that a peer gives it. [`FileTooLarge`](io::ErrorKind::FileTooLarge)
+    /// above the process's `RLIMIT_FSIZE` (setrlimit(2)).
     pub fn new(bytes: &[u8]) -> io::Result<Self> {
         Self::map(Arc::new(memory::sealed_copy(&[bytes])?))
     }
@@ -133,7 +134,8 @@ impl SharedMemoryMut {
     ///
     /// # Errors
     ///
-    /// What the system says, as where the process may not call `memfd_create`.
+    /// What the system says, as where the process may not call `memfd_create`;
+    /// [`FileTooLarge`](io::ErrorKind::FileTooLarge) above the process's `RLIMIT_FSIZE` (setrlimit(2)).
     pub fn new(len: usize) -> io::Result<Self> {
         Ok(Self { descriptor: Arc::new(memory::create(len)?), len, position: 0 })
     }

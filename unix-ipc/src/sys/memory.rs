@@ -11,6 +11,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::libc::{self, off_t};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::sys::uio::pwrite;
@@ -32,6 +33,7 @@ pub(crate) fn create(len: usize) -> io::Result<OwnedFd> {
 #[cfg(feature = "serde")]
 fn create_named(name: &CStr, len: usize) -> io::Result<OwnedFd> {
     let file = memory_file(name)?;
+    check_len(len)?;
     ftruncate(&file, offset(len)?)?;
     add_seals(file.as_fd(), SIZED)?;
     Ok(file)
@@ -52,6 +54,7 @@ pub(crate) fn create_filled(name: &CStr, len: usize, parts: &[(usize, usize)]) -
 /// A new memory file that holds these bytes for good, one part behind the other.
 pub(crate) fn sealed_copy(parts: &[&[u8]]) -> io::Result<OwnedFd> {
     let file = memory_file(c"unix-ipc")?;
+    check_len(parts.iter().map(|part| part.len()).sum())?;
     let mut end = 0;
     for part in parts {
         write_at(file.as_fd(), end, part)?;
@@ -138,6 +141,13 @@ fn seals(file: BorrowedFd<'_>) -> io::Result<SealFlag> {
 fn add_seals(file: BorrowedFd<'_>, seals: SealFlag) -> io::Result<()> {
     fcntl(file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(())
+}
+
+/// An error where a file may not be so long (`RLIMIT_FSIZE`, setrlimit(2)): the kernel would end the process with a signal.
+fn check_len(len: usize) -> io::Result<()> {
+    // A process that may not ask is taken to have no limit.
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).unwrap_or((u64::MAX, u64::MAX));
+    if len as u64 > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
 }
 
 fn offset(position: usize) -> io::Result<off_t> {
