@@ -171,16 +171,16 @@ pub(crate) fn decode_with<'de, S: DeserializeSeed<'de>>(
     // Returned from where it is made.
     let mut value = seed.deserialize(&mut input);
     let (surplus, refusal) = visit.taken();
-    match (&value, refusal) {
-        (Ok(_), _) => {
-            let left =
-                if surplus > 0 { Err(DecodeError::SurplusDescriptors { count: surplus }) } else { Ok(()) };
-            if let Err(error) = input.finish().and(left) {
-                value = Err(error);
-            }
-        }
-        (Err(DecodeError::Value(_)), Some(refusal)) => value = Err(refusal.into()),
-        (Err(_), _) => {}
+    let instead = match (&value, refusal) {
+        (Ok(_), _) => input
+            .finish()
+            .err()
+            .or_else(|| (surplus > 0).then_some(DecodeError::SurplusDescriptors { count: surplus })),
+        (Err(DecodeError::Value(_)), Some(refusal)) => Some(refusal.into()),
+        (Err(_), _) => None,
+    };
+    if let Some(error) = instead {
+        value = Err(error);
     }
     value
 }

@@ -181,7 +181,7 @@ impl Inbox {
             return Some(Ok(Incoming::Piece));
         }
         let body = self.unfinished.remove(index).body;
-        Some(self.whole(Message::new(header.kind, header.id, body, Vec::new())))
+        Some(self.whole(&header, Message::value(body)))
     }
 
     #[inline]
@@ -201,10 +201,9 @@ impl Inbox {
     /// Accepts a short message out of the ring, which is whole and has nothing beside it.
     #[cfg(feature = "macros")]
     #[inline]
-    fn accept_short(&self, mut message: Message) -> Result<Incoming, Broken> {
+    fn accept_short(&self, message: Message) -> Result<Incoming, Broken> {
         let (header, _) = Header::decode(message.body.whole_packet())?;
-        (message.kind, message.id) = (header.kind, header.id);
-        self.whole(message)
+        self.whole(&header, message)
     }
 
     /// Accepts the packet in a message's room.
@@ -219,9 +218,8 @@ impl Inbox {
         let riding = riding(&header, received);
         match header.form {
             Form::Whole => {
-                (message.kind, message.id) = (header.kind, header.id);
                 message.descriptors = riding?;
-                self.whole(message)
+                self.whole(&header, message)
             }
             Form::Memory => self.in_memory(&header, body, riding?),
             Form::Fragment | Form::Head => match riding
@@ -237,12 +235,13 @@ impl Inbox {
         }
     }
 
+    /// Has a message be what its header says, if it is within the limits.
     #[inline]
-    fn whole(&self, message: Message) -> Result<Incoming, Broken> {
-        match self.limits.check(message.body.len() as u64, message.descriptors.len()) {
-            Ok(()) => Ok(Incoming::Message(message)),
-            Err(limit) => Err(Broken::about(message.kind, message.id, limit)),
-        }
+    fn whole(&self, header: &Header, mut message: Message) -> Result<Incoming, Broken> {
+        let allowed = self.limits.check(message.body.len() as u64, message.descriptors.len());
+        allowed.map_err(|limit| Broken::about(header, limit))?;
+        (message.kind, message.id) = (header.kind, header.id);
+        Ok(Incoming::Message(message))
     }
 
     fn in_memory(
@@ -259,14 +258,12 @@ impl Inbox {
         let file = descriptors.remove(0);
         // Sealed, so it stays as long as it is now; it is copied out before anything looks at it.
         if memory::sealed_len(file.as_fd()).ok() != Some(length) {
-            return Err(Broken::about(header.kind, header.id, ProtocolError::MemoryFile));
+            return Err(Broken::about(header, ProtocolError::MemoryFile));
         }
         let length = usize::try_from(length).map_err(|_| ProtocolError::MemoryFile)?;
         let mut bytes = vec![0; length];
-        File::from(file)
-            .read_exact_at(&mut bytes, 0)
-            .map_err(|error| Broken::about(header.kind, header.id, error))?;
-        self.whole(Message::new(header.kind, header.id, bytes, descriptors))
+        File::from(file).read_exact_at(&mut bytes, 0).map_err(|error| Broken::about(header, error))?;
+        self.whole(header, Message::new(bytes, descriptors))
     }
 
     fn fragment(
@@ -290,7 +287,7 @@ impl Inbox {
             return Err(ProtocolError::DescriptorCount { declared: 0, actual: descriptors.len() }.into());
         }
         if is_whole && !unfinished.refused {
-            return self.whole(Message::new(header.kind, header.id, unfinished.body, descriptors));
+            return self.whole(header, Message::new(unfinished.body, descriptors));
         }
         if !is_whole {
             self.unfinished.insert(index, unfinished);
@@ -338,11 +335,11 @@ impl Inbox {
             return Ok(());
         }
         let limit = self.most_unfinished as u64;
-        Err(Broken::about(header.kind, header.id, LimitExceeded::UnfinishedMessages { limit }))
+        Err(Broken::about(header, LimitExceeded::UnfinishedMessages { limit }))
     }
 
     fn check_bytes(&self, header: &Header, actual: u64) -> Result<(), Broken> {
-        self.limits.check_bytes(actual).map_err(|limit| Broken::about(header.kind, header.id, limit))
+        self.limits.check_bytes(actual).map_err(|limit| Broken::about(header, limit))
     }
 }
 
@@ -350,7 +347,7 @@ impl Inbox {
 #[inline]
 fn riding(header: &Header, received: Received) -> Result<Vec<OwnedFd>, Broken> {
     if received.descriptors_lost {
-        return Err(Broken::about(header.kind, header.id, LimitExceeded::DescriptorTable));
+        return Err(Broken::about(header, LimitExceeded::DescriptorTable));
     }
     let (declared, actual) = (header.descriptors.into(), received.descriptors.len());
     if declared != actual {

@@ -2,7 +2,7 @@
 
 use super::Message;
 use crate::error::RecvError;
-use crate::frame::Kind;
+use crate::frame::{Header, Kind};
 use crate::sys::receive::Received;
 
 /// What a look for a packet found.
@@ -46,8 +46,8 @@ pub(crate) struct Fault {
 }
 
 impl Broken {
-    pub(super) fn about(kind: Kind, id: u64, error: impl Into<RecvError>) -> Self {
-        Self(Box::new(Fault { about: Some((kind, id)), error: error.into() }))
+    pub(super) fn about(header: &Header, error: impl Into<RecvError>) -> Self {
+        Self(Box::new(Fault { about: Some((header.kind, header.id)), error: error.into() }))
     }
 
     #[cfg(feature = "macros")]

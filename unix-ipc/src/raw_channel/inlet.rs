@@ -76,16 +76,14 @@ impl Inlet {
         length
     }
 
-    /// Looks for a packet, and waits for one where `wait` says so and there was no use in looking on.
+    /// Takes whatever else comes next, or sleeps until there is something where `wait` says so, behind
+    /// [`receive_short`](Self::receive_short).
     pub(super) fn receive(
         &mut self,
         packet: &mut [u8],
         socket: &Socket,
         wait: Wait,
     ) -> Result<Found, RecvError> {
-        if self.asleep {
-            self.wake_up();
-        }
         match self.take(packet, socket)? {
             Some(found) => Ok(found),
             None => self.sleep(packet, socket, wait),

@@ -33,21 +33,28 @@ impl Contents {
 }
 
 impl Message {
-    pub(crate) fn new(kind: Kind, id: u64, body: impl Into<Body>, descriptors: Vec<OwnedFd>) -> Self {
-        let mut message = Self(SPARE.try_with(Cell::take).unwrap_or_default());
-        *message = Contents { kind, id, body: body.into(), descriptors };
+    /// A value, until a header says that it is something else.
+    pub(crate) fn new(body: impl Into<Body>, descriptors: Vec<OwnedFd>) -> Self {
+        let mut message = Self::spare();
+        *message = Contents { body: body.into(), descriptors, ..Contents::EMPTY };
         message
     }
 
-    /// A value of a plain channel, which has nothing beside it.
+    /// The same with nothing beside it.
     pub(super) fn value(body: impl Into<Body>) -> Self {
-        Self::new(Kind::Value, 0, body, Vec::new())
+        Self::new(body, Vec::new())
     }
 
-    /// Room for a message that comes in one packet, [whatever](Body::packet) that is.
+    #[inline]
+    fn spare() -> Self {
+        // The thread's own is gone while the thread ends.
+        Self(SPARE.try_with(Cell::take).unwrap_or_default())
+    }
+
+    /// Room for a message that comes in one packet, which is to be put into its [body](Body::packet).
     #[inline]
     pub(super) fn room() -> Self {
-        let mut message = Self(SPARE.try_with(Cell::take).unwrap_or_default());
+        let mut message = Self::spare();
         if !message.body.is_packet() {
             message.body = Body::room();
         }

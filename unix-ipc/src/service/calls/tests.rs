@@ -1,5 +1,4 @@
 use super::*;
-use crate::frame::Kind;
 
 type TestCalls = Calls<&'static str, u8>;
 
@@ -8,7 +7,7 @@ fn calls() -> TestCalls {
 }
 
 pub(super) fn reply(bytes: usize) -> Outcome {
-    Outcome::Reply(Message::new(Kind::Reply, 0, vec![0; bytes], Vec::new()))
+    Outcome::Reply(Message::new(vec![0; bytes], Vec::new()))
 }
 
 #[test]
