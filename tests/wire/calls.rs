@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process;
+use std::time::Duration;
 
 use unix_ipc::{
     CallError, Connection, Handle, LimitExceeded, Limits, Pending, ProtocolError, RecvError, Sender, channel,
@@ -125,6 +126,44 @@ fn a_call_is_answered_with_a_value() {
     raw.give("call/add", &[]);
     received(&raw, &connection).unwrap().dispatch(&ABACUS);
     raw.expect("reply/add");
+}
+
+#[test]
+fn a_call_with_a_time_names_the_moment() {
+    let _watchdog = Watchdog::new();
+    let (raw, client) = client();
+    let pending = client.with_timeout(Duration::from_secs(50)).begin_add(23, 42).unwrap();
+    raw.expect("hello/client");
+    raw.expect("call/timed");
+    raw.give("hello/server", &[]);
+    raw.give("reply/add", &[]);
+    assert_eq!(pending.wait().unwrap(), 65);
+
+    // Filled with a moment that is centuries away.
+    let (raw, connection) = server();
+    raw.give("call/timed", &[]);
+    received(&raw, &connection).unwrap().dispatch(&ABACUS);
+    raw.expect("reply/add");
+}
+
+#[test]
+fn a_call_that_is_given_up_is_taken_back() {
+    let _watchdog = Watchdog::new();
+    let (raw, client) = client();
+    let pending = client.begin_add(23, 42).unwrap();
+    raw.expect("hello/client");
+    raw.expect("call/add");
+    drop(pending);
+    raw.expect("cancel");
+
+    let (raw, connection) = server();
+    raw.give("call/add", &[]);
+    raw.give("cancel", &[]);
+    // One that means nothing is passed over.
+    raw.give("cancel", &[]);
+    raw.give("oneway/log", &[]);
+    let task = received(&raw, &connection).unwrap();
+    assert!(matches!(task, CalculatorTask::Log { .. }));
 }
 
 #[test]
@@ -295,7 +334,7 @@ fn a_fault_says_what_was_wrong_and_hangs_up() {
     let _watchdog = Watchdog::new();
     let (raw, pending) = calling();
     raw.give("wrong/kind", &[]);
-    let wrong = ProtocolError::Kind(16);
+    let wrong = ProtocolError::Kind(255);
     assert!(matches!(pending.wait(), Err(CallError::Protocol { source, .. }) if source == wrong));
     raw.expect("fault/kind");
     raw.expect_end();
@@ -306,7 +345,7 @@ fn a_fault_says_what_was_wrong_and_hangs_up() {
     raw.expect("fault/kind");
     raw.expect_end();
 
-    let accused = ProtocolError::Accused("a message of kind 16, which has no place here".to_owned());
+    let accused = ProtocolError::Accused("a message of kind 255, which has no place here".to_owned());
     let (raw, pending) = calling();
     raw.give("fault/kind", &[]);
     assert!(matches!(pending.wait(), Err(CallError::Protocol { source, .. }) if source == accused));

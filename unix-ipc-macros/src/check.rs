@@ -13,6 +13,7 @@ pub(crate) fn service(service: &Service, errors: &mut Errors) {
     methods_have_variants_of_their_own(service, errors);
     for method in &service.methods {
         no_argument_is_the_reply(method, errors);
+        there_is_one_context(method, errors);
     }
 }
 
@@ -43,5 +44,11 @@ fn no_argument_is_the_reply(method: &Method, errors: &mut Errors) {
     }
     for argument in method.arguments.iter().filter(|argument| names::plain(&argument.name) == "reply") {
         errors.at(&argument.name, "`reply` is the field that holds the reply sender -- rename the argument");
+    }
+}
+
+fn there_is_one_context(method: &Method, errors: &mut Errors) {
+    for argument in method.arguments.iter().filter(|argument| argument.is_context()).skip(1) {
+        errors.at(&argument.name, "a call has one context -- remove this argument");
     }
 }

@@ -69,6 +69,16 @@ impl Method {
         names::plain(&self.name)
     }
 
+    /// The arguments that are part of the message.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = &Argument> {
+        self.arguments.iter().filter(|argument| !argument.is_context())
+    }
+
+    /// Whether the handler takes the call's context.
+    pub(crate) fn has_context(&self) -> bool {
+        self.arguments.iter().any(Argument::is_context)
+    }
+
     /// The name of the client's method that does not wait.
     pub(crate) fn begin_name(&self) -> Ident {
         format_ident!("begin_{}", self.name)
@@ -81,6 +91,12 @@ pub(crate) struct Argument {
     pub(crate) passing: Passing,
 }
 
+impl Argument {
+    pub(crate) fn is_context(&self) -> bool {
+        matches!(self.passing, Passing::Context)
+    }
+}
+
 /// How an argument is written, which decides what the task holds.
 pub(crate) enum Passing {
     /// `T`
@@ -91,6 +107,8 @@ pub(crate) enum Passing {
     Unsized(Unsized),
     /// `Option<&str>`, `Option<&Path>`, `Option<&[T]>`
     OptionalUnsized(Unsized),
+    /// `&CallContext`, which the server makes: no part of the message.
+    Context,
 }
 
 /// What has another type where it is owned.

@@ -15,7 +15,7 @@ use crate::names;
 
 /// What two processes compare: `divide(a: i64, b: i64) -> Result<i64, DivideError>`.
 pub(crate) fn signature(method: &Method) -> String {
-    let arguments: Vec<String> = method.arguments.iter().map(argument).collect();
+    let arguments: Vec<String> = method.arguments.iter().filter_map(argument).collect();
     let call = format!("{}({})", method.plain_name(), arguments.join(", "));
     match method.reply.as_ref().map(|reply| owned(Reply::written(reply))) {
         None => format!("oneway {call}"),
@@ -25,13 +25,14 @@ pub(crate) fn signature(method: &Method) -> String {
 }
 
 /// `line: String`.
-fn argument(argument: &Argument) -> String {
+fn argument(argument: &Argument) -> Option<String> {
     let held = match &argument.passing {
+        Passing::Context => return None,
         Passing::Value(ty) | Passing::Reference(ty) => owned(ty),
         Passing::Unsized(referent) => held(referent),
         Passing::OptionalUnsized(referent) => format!("Option<{}>", held(referent)),
     };
-    format!("{}: {held}", names::plain(&argument.name))
+    Some(format!("{}: {held}", names::plain(&argument.name)))
 }
 
 fn held(referent: &Unsized) -> String {

@@ -1,4 +1,9 @@
+#[cfg(feature = "macros")]
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+#[cfg(feature = "macros")]
+use nix::time::{ClockId, clock_gettime};
 
 /// The moment at which waiting ends, if it ever does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,23 @@ impl Deadline {
         self.left() == Some(Duration::ZERO)
     }
 
+    /// The moment as the system's monotonic clock has it, in nanoseconds, which means the same in every process of one time
+    /// namespace (time_namespaces(7)): `None` for never.
+    #[cfg(feature = "macros")]
+    pub(crate) fn on_the_clock(self) -> Option<u64> {
+        let origin = Origin::get();
+        let since = self.0?.saturating_duration_since(origin.instant);
+        Some(origin.nanoseconds.saturating_add(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// The moment at which that clock shows so many nanoseconds. What is long over is over, and what no clock will show is never.
+    #[cfg(feature = "macros")]
+    pub(crate) fn from_clock(nanoseconds: u64) -> Self {
+        let origin = Origin::get();
+        let since = Duration::from_nanos(nanoseconds.saturating_sub(origin.nanoseconds));
+        Self(origin.instant.checked_add(since))
+    }
+
     /// Whether more time is left than this.
     #[cfg(feature = "macros")]
     pub(crate) fn is_beyond(self, time: Duration) -> bool {
@@ -43,9 +65,46 @@ impl Deadline {
     }
 }
 
+/// A moment as both std and the system's monotonic clock have it: std keeps its number to itself.
+#[cfg(feature = "macros")]
+struct Origin {
+    instant: Instant,
+    nanoseconds: u64,
+}
+
+#[cfg(feature = "macros")]
+impl Origin {
+    fn get() -> &'static Self {
+        static ORIGIN: OnceLock<Origin> = OnceLock::new();
+        ORIGIN.get_or_init(|| {
+            // The clock is there on every Linux (clock_gettime(2)).
+            let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+            let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+            Self { instant: Instant::now(), nanoseconds }
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "macros")]
+    #[test]
+    fn a_moment_goes_to_the_clock_and_back() {
+        let soon = Deadline::after(Duration::from_secs(1));
+        assert_eq!(soon.on_the_clock().map(Deadline::from_clock), Some(soon));
+        assert_eq!(Deadline::NEVER.on_the_clock(), None);
+    }
+
+    #[cfg(feature = "macros")]
+    #[test]
+    fn a_moment_that_anybody_may_name_is_over_or_far_away() {
+        let now = Deadline::now().on_the_clock().unwrap_or_default();
+        assert!(Deadline::from_clock(0).has_passed());
+        assert!(Deadline::from_clock(now.saturating_sub(1)).has_passed());
+        assert!(!Deadline::from_clock(u64::MAX).has_passed());
+    }
 
     #[test]
     fn the_longest_duration_never_ends() {

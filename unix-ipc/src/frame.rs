@@ -48,6 +48,10 @@ pub(crate) enum Kind {
     Descriptors = 14,
     /// An end that has moved to another process goes on without rings; and the answer to that.
     Reset = 15,
+    /// Nobody waits for the answer to a call any more.
+    Cancel = 16,
+    /// A call that is worth answering until a moment, which stands in front of it.
+    TimedCall = 17,
 }
 
 impl TryFrom<u8> for Kind {
@@ -71,6 +75,8 @@ impl TryFrom<u8> for Kind {
             13 => Self::Bell,
             14 => Self::Descriptors,
             15 => Self::Reset,
+            16 => Self::Cancel,
+            17 => Self::TimedCall,
             other => return Err(ProtocolError::Kind(other)),
         })
     }
@@ -103,6 +109,12 @@ impl TryFrom<u8> for Form {
             other => Err(ProtocolError::Flags(other)),
         }
     }
+}
+
+/// How many descriptors a packet that begins so says that it carries.
+#[cfg(feature = "macros")]
+pub(crate) fn descriptors_of_start([_, _, low, high]: [u8; 4]) -> usize {
+    u16::from_le_bytes([low, high]).into()
 }
 
 /// What stands in front of every packet.
@@ -258,7 +270,7 @@ mod tests {
     #[test]
     fn every_unknown_kind_and_form_is_named() {
         let mut packet = packet(HEADER, b"abc");
-        for kind in (0..=u8::MAX).filter(|kind| !(1..=15).contains(kind)) {
+        for kind in (0..=u8::MAX).filter(|kind| !(1..=17).contains(kind)) {
             packet[0] = kind;
             assert_eq!(Header::decode(&packet), Err(ProtocolError::Kind(kind)));
         }

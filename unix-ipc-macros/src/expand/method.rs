@@ -57,8 +57,8 @@ pub(super) fn beginning(service: &Service, method: &Method) -> Option<TokenStrea
 fn head(service: &Service, method: &Method, name: &Ident) -> TokenStream {
     let visibility = &service.visibility;
     let (cfgs, deprecated) = (&method.forwarded.cfgs, &method.forwarded.deprecated);
-    let arguments = method.arguments.iter().map(|argument| {
-        let (name, taken) = (&argument.name, types::taken(&argument.passing));
+    let arguments = method.sent().map(|argument| {
+        let (name, taken) = (&argument.name, types::taken(service, &argument.passing));
         quote!(#name: #taken)
     });
     quote!(#(#cfgs)* #(#deprecated)* #visibility fn #name(&self, #(#arguments),*))
@@ -110,8 +110,8 @@ fn on_reply(service: &Service, reply: &Reply, function: &str, call: &TokenStream
 /// The call with its arguments: a block, because they are put into it one after another.
 fn call(service: &Service, method: &Method) -> TokenStream {
     let (library, number, call) = (&service.library, number::of(method), local("call"));
-    let mutable = (!method.arguments.is_empty()).then(|| quote!(mut));
-    let arguments = method.arguments.iter().map(|argument| encode(service, argument));
+    let mutable = method.sent().next().map(|_| quote!(mut));
+    let arguments = method.sent().map(|argument| encode(service, argument));
     quote!({
         let #mutable #call = #library::__private::Client::call(&self.inner, #number);
         #(#arguments;)*
@@ -132,6 +132,7 @@ fn encode(service: &Service, argument: &Argument) -> TokenStream {
         Passing::OptionalUnsized(Unsized::Slice(_)) => {
             quote!(#as_message::optional_slice_argument(#name, #call))
         }
+        Passing::Context => quote!(),
         Passing::Unsized(Unsized::Str) => quote!(#on_call::str_argument(#call, #name)),
         Passing::Unsized(Unsized::Path) => quote!(#on_call::path_argument(#call, #name)),
         Passing::OptionalUnsized(Unsized::Str) => quote!(#on_call::optional_str_argument(#call, #name)),

@@ -19,7 +19,7 @@ pub(super) fn library(service: &Service) -> String {
 pub(super) fn attribute(service: &Service, passing: &Passing) -> Option<TokenStream> {
     let ty = types::message(passing)?;
     let suffix = match passing {
-        Passing::Value(_) | Passing::Reference(_) => "",
+        Passing::Value(_) | Passing::Reference(_) | Passing::Context => "",
         Passing::OptionalUnsized(_) => "_optional_slice",
         Passing::Unsized(Unsized::Str | Unsized::Path | Unsized::Slice(_)) => "_slice",
     };

@@ -43,8 +43,11 @@ fn variant(service: &Service, method: &Method) -> TokenStream {
 }
 
 fn field(service: &Service, argument: &Argument) -> TokenStream {
-    let docs = format!("The argument `{}`.", names::plain(&argument.name));
-    let (name, held) = (&argument.name, types::held(&argument.passing));
+    let docs = match &argument.passing {
+        Passing::Context => "What is known of the call; no part of the message.".to_owned(),
+        _ => format!("The argument `{}`.", names::plain(&argument.name)),
+    };
+    let (name, held) = (&argument.name, types::held(service, &argument.passing));
     let with = serde::attribute(service, &argument.passing);
     quote!(#[doc = #docs] #with #name: #held)
 }
@@ -99,7 +102,8 @@ fn description(service: &Service) -> TokenStream {
         let cfgs = &method.forwarded.cfgs;
         let (name, signature, oneway) =
             (method.plain_name(), text::signature(method), method.reply.is_none());
-        quote!(#(#cfgs)* #library::__private::Method::new(#name, #signature, #oneway))
+        let context = method.has_context().then(|| quote!(.with_context()));
+        quote!(#(#cfgs)* #library::__private::Method::new(#name, #signature, #oneway)#context)
     });
     quote! {
         #[automatically_derived]
@@ -180,7 +184,7 @@ fn call(service: &Service, method: &Method) -> TokenStream {
         let local = argument_local(argument);
         match &argument.passing {
             Passing::Value(_) => quote!(#local),
-            Passing::Reference(_) | Passing::Unsized(_) => quote!(&#local),
+            Passing::Reference(_) | Passing::Unsized(_) | Passing::Context => quote!(&#local),
             Passing::OptionalUnsized(_) => quote!(::core::option::Option::as_deref(&#local)),
         }
     });

@@ -8,8 +8,9 @@ use syn::{Type, TypePath};
 use crate::model::{Passing, Service, Unsized};
 
 /// `&str` → `String`, `&[T]` → `Vec<T>`, `Option<&Path>` → `Option<PathBuf>`, `&T` → `T`.
-pub(super) fn held(passing: &Passing) -> TokenStream {
+pub(super) fn held(service: &Service, passing: &Passing) -> TokenStream {
     match passing {
+        Passing::Context => context(service),
         Passing::Value(ty) | Passing::Reference(ty) => quote!(#ty),
         Passing::Unsized(referent) => held_referent(referent),
         Passing::OptionalUnsized(referent) => {
@@ -28,8 +29,12 @@ fn held_referent(referent: &Unsized) -> TokenStream {
 }
 
 /// The type as the user wrote it, without lifetimes: nothing that the client returns has one.
-pub(super) fn taken(passing: &Passing) -> TokenStream {
+pub(super) fn taken(service: &Service, passing: &Passing) -> TokenStream {
     match passing {
+        Passing::Context => {
+            let context = context(service);
+            quote!(&#context)
+        }
         Passing::Value(ty) => quote!(#ty),
         Passing::Reference(ty) => quote!(&#ty),
         Passing::Unsized(referent) => borrowed(referent),
@@ -38,6 +43,11 @@ pub(super) fn taken(passing: &Passing) -> TokenStream {
             quote!(::core::option::Option<#borrowed>)
         }
     }
+}
+
+fn context(service: &Service) -> TokenStream {
+    let library = &service.library;
+    quote!(#library::CallContext)
 }
 
 fn borrowed(referent: &Unsized) -> TokenStream {
@@ -56,6 +66,7 @@ pub(super) fn message(passing: &Passing) -> Option<&Type> {
             Unsized::Slice(item) => Some(item),
             Unsized::Str | Unsized::Path => None,
         },
+        Passing::Context => None,
     }
 }
 

@@ -25,6 +25,10 @@ pub(super) fn passing(ty: &Type, context: Context<'_>, errors: &mut Errors) -> O
         errors.at(ty, format_args!("`{written}` has no size of its own -- write `&{written}`"));
         return None;
     }
+    if is_context(ty) {
+        errors.at(ty, "the context of a call is lent to the handler -- write `&CallContext`");
+        return None;
+    }
     owned::check(ty, Place::Argument(context), errors);
     Some(Passing::Value(ty.clone()))
 }
@@ -44,12 +48,22 @@ fn borrowed(
         return Some(Passing::Unsized(referent));
     }
     let referent = plain(&reference.elem);
+    if is_context(referent) {
+        return Some(Passing::Context);
+    }
     if let Some(message) = refusal(referent) {
         errors.at(reference, message);
         return None;
     }
     owned::check(referent, Place::Argument(context), errors);
     Some(Passing::Reference(referent.clone()))
+}
+
+/// `CallContext`, wherever it is imported from.
+fn is_context(ty: &Type) -> bool {
+    let Type::Path(ty) = ty else { return false };
+    ty.qself.is_none()
+        && ty.path.segments.last().is_some_and(|last| last.ident == "CallContext" && last.arguments.is_none())
 }
 
 /// `str`, `Path` and `[T]`, which the task holds in another form.

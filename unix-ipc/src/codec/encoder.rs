@@ -107,6 +107,12 @@ impl<'b> Encoder<'b> {
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
+    /// The same for a long one.
+    #[cfg(feature = "macros")]
+    pub(crate) fn put_long_number(&mut self, number: u64) {
+        self.bytes.extend_from_slice(&number.to_le_bytes());
+    }
+
     /// What was put so far.
     #[inline]
     pub(crate) fn bytes(&self) -> Parts<'_> {

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attachment, Encoder};
 #[cfg(feature = "macros")]
+use crate::deadline::Deadline;
+#[cfg(feature = "macros")]
 use crate::error::LimitExceeded;
 use crate::error::SendError;
 
@@ -18,6 +20,10 @@ pub(crate) trait ReplyPath: Send + Sync + std::fmt::Debug {
     /// Answers the call with an encoded value; only the first answer counts. `wait` is whether a thread
     /// that does not serve the connection waits for room.
     fn send(&self, answer: &mut Encoder<'_>, wait: bool) -> Result<(), SendError>;
+
+    /// Until when somebody waits for the answer.
+    #[cfg(feature = "macros")]
+    fn deadline(&self) -> Deadline;
 
     /// Says why the call has no answer, unless it has one.
     #[cfg(feature = "macros")]

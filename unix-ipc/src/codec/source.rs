@@ -74,6 +74,12 @@ impl<'de> Source<'de> {
         !self.rest.is_empty() || self.read_on()
     }
 
+    /// Takes a number off the front that the library itself put there, if it is whole.
+    #[cfg(feature = "macros")]
+    pub(crate) fn take_number(&mut self) -> Option<u64> {
+        self.read().ok()
+    }
+
     /// How many bytes there are.
     pub(super) fn left(&self) -> usize {
         let next = match &self.next {

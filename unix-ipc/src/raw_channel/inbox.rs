@@ -12,7 +12,7 @@ use super::unfinished::Unfinished;
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::{self, Form, Fragment, Header};
 #[cfg(feature = "macros")]
-use crate::frame::{FRAGMENT_BYTES, HEADER_BYTES, PACKET_BYTES};
+use crate::frame::{FRAGMENT_BYTES, HEADER_BYTES, Kind, PACKET_BYTES};
 use crate::limits::Limits;
 use crate::socket::Socket;
 use crate::sys::memory;
@@ -101,6 +101,16 @@ impl Inbox {
         self.sender.take()
     }
 
+    /// How many descriptors the next packet says that it carries, as far as can be seen.
+    #[cfg(feature = "macros")]
+    pub(crate) fn next_descriptors(&self, socket: &Socket) -> usize {
+        let start = match &self.inlet {
+            Some(inlet) => inlet.peek().and_then(|start| start.first_chunk().copied()),
+            None => socket.peek_start().ok().flatten(),
+        };
+        start.map_or(0, frame::descriptors_of_start)
+    }
+
     /// Reads packets until a message is whole or none is left, without waiting or waiting for each.
     #[inline]
     pub(crate) fn receive(&mut self, socket: &Socket, wait: Wait) -> Result<Incoming, Broken> {
@@ -111,6 +121,14 @@ impl Inbox {
             }
         }
         Ok(Incoming::Piece)
+    }
+
+    /// Whether the other end may have cancelled already what it sent before. A ring says so; of what is in the socket nothing is
+    /// known.
+    #[cfg(feature = "macros")]
+    #[inline]
+    pub(crate) fn may_hold_cancels(&self) -> bool {
+        self.inlet.as_ref().is_none_or(|inlet| inlet.has_cancels())
     }
 
     /// The same for what is in the ring: where there is none, or nothing in it, that costs no system call.
@@ -201,7 +219,7 @@ impl Inbox {
     /// Accepts a short message out of the ring, which is whole and has nothing beside it.
     #[cfg(feature = "macros")]
     #[inline]
-    fn accept_short(&self, message: Message) -> Result<Incoming, Broken> {
+    fn accept_short(&mut self, message: Message) -> Result<Incoming, Broken> {
         let (header, _) = Header::decode(message.body.whole_packet())?;
         self.whole(&header, message)
     }
@@ -237,15 +255,24 @@ impl Inbox {
 
     /// Has a message be what its header says, if it is within the limits.
     #[inline]
-    fn whole(&self, header: &Header, mut message: Message) -> Result<Incoming, Broken> {
+    fn whole(&mut self, header: &Header, mut message: Message) -> Result<Incoming, Broken> {
         let allowed = self.limits.check(message.body.len() as u64, message.descriptors.len());
         allowed.map_err(|limit| Broken::about(header, limit))?;
         (message.kind, message.id) = (header.kind, header.id);
+        #[cfg(feature = "macros")]
+        {
+            message.may_be_cancelled = self.may_hold_cancels();
+            if header.kind == Kind::Cancel
+                && let Some(inlet) = &mut self.inlet
+            {
+                inlet.count_cancel();
+            }
+        }
         Ok(Incoming::Message(message))
     }
 
     fn in_memory(
-        &self,
+        &mut self,
         header: &Header,
         body: &[u8],
         mut descriptors: Vec<OwnedFd>,

@@ -125,6 +125,17 @@ impl Inlet {
         }
     }
 
+    /// Whether there are cancellations behind whatever is read now.
+    #[inline]
+    pub(super) fn has_cancels(&self) -> bool {
+        self.ring.has_cancels()
+    }
+
+    /// A cancellation was read.
+    pub(crate) fn count_cancel(&mut self) {
+        self.ring.count_cancel();
+    }
+
     /// Lets the other end grow the ring for messages of so many bytes.
     pub(super) fn let_grow_for(&mut self, message: usize) {
         self.ring.let_grow_for(message);

@@ -24,12 +24,22 @@ pub(crate) struct Contents {
     pub(crate) kind: Kind,
     /// The call it is about; 0 where it is about none.
     pub(crate) id: u64,
+    /// Whether there may be another behind it that takes it back.
+    #[cfg(feature = "macros")]
+    pub(crate) may_be_cancelled: bool,
     pub(crate) body: Body,
     pub(crate) descriptors: Vec<OwnedFd>,
 }
 
 impl Contents {
-    const EMPTY: Self = Self { kind: Kind::Value, id: 0, body: Body::EMPTY, descriptors: Vec::new() };
+    const EMPTY: Self = Self {
+        kind: Kind::Value,
+        id: 0,
+        #[cfg(feature = "macros")]
+        may_be_cancelled: false,
+        body: Body::EMPTY,
+        descriptors: Vec::new(),
+    };
 }
 
 impl Message {

@@ -73,6 +73,17 @@ impl Outlet {
         }
     }
 
+    /// Says that nobody waits for the answer to a call any more: `WouldBlock` where there is no room now.
+    pub(crate) fn send_cancel(&mut self, socket: &Socket, id: u64) -> io::Result<()> {
+        let nothing: [BorrowedFd<'_>; 0] = [];
+        let mut message = Outgoing::new(Kind::Cancel, id, 0);
+        self.send_packet(&mut message, socket, Parts::from(&[][..]), &nothing)?;
+        if let State::Ring(ring) = &mut self.state {
+            ring.count_cancel();
+        }
+        Ok(())
+    }
+
     /// Sends a message whole or not at all, as [`send_at_once`](outgoing::send_at_once).
     pub(crate) fn send_at_once<D: AsFd>(
         &mut self,

@@ -48,12 +48,14 @@ mod place {
     pub(super) const WANTS_ROOM: usize = 256;
     /// The core on which the sender of a ring without another beside it was last, plus 1, or 0; the sender's.
     pub(super) const SENDERS_CORE: usize = 264;
+    /// How many of its messages the sender has taken back; the sender's, on a line that is written for nothing else.
+    pub(super) const CANCELS: usize = 384;
     /// Where records begin.
     pub(super) const RECORDS: usize = 512;
 
     /// Every one of them.
-    pub(super) const ALL: [usize; 8] =
-        [CONSUMED, DESCRIPTORS, ANSWER, PROVIDED, ASLEEP, CORE, WANTS_ROOM, SENDERS_CORE];
+    pub(super) const ALL: [usize; 9] =
+        [CONSUMED, DESCRIPTORS, ANSWER, PROVIDED, ASLEEP, CORE, WANTS_ROOM, SENDERS_CORE, CANCELS];
 }
 
 /// Stands in the place of the next record once the receiver takes no more: it is no header's first word, because there is no

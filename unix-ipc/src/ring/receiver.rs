@@ -21,13 +21,15 @@ pub(crate) struct RingReceiver<M> {
     /// What the sender was told of it.
     told: u64,
     descriptors: u64,
+    /// How many cancellations came out of the ring.
+    cancels: u64,
     /// Whether this end made the memory, and sees to it that there is some when the ring grows.
     provides: bool,
 }
 
 impl<M: Memory> RingReceiver<M> {
     pub(super) fn new(memory: M, layout: Layout, others_core: usize, provides: bool) -> Self {
-        Self { memory, layout, others_core, read: 0, told: 0, descriptors: 0, provides }
+        Self { memory, layout, others_core, read: 0, told: 0, descriptors: 0, cancels: 0, provides }
     }
 
     /// Lets the sender grow the ring, if that is for this end to say, and messages of so many bytes are worth it.
@@ -51,6 +53,18 @@ impl<M: Memory> RingReceiver<M> {
     /// How many bytes of the ring were read, records whole.
     pub(crate) fn position(&self) -> u64 {
         self.read
+    }
+
+    /// Whether there are cancellations in the ring, behind whatever is read now, as the sender says; it may lie, and then
+    /// this end looks for them in vain.
+    #[inline]
+    pub(crate) fn has_cancels(&self) -> bool {
+        self.memory.load(self.layout.control(place::CANCELS)) != self.cancels
+    }
+
+    /// A cancellation came out of the ring.
+    pub(crate) fn count_cancel(&mut self) {
+        self.cancels = self.cancels.wrapping_add(1);
     }
 
     /// The bytes for records.

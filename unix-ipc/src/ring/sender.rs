@@ -16,6 +16,8 @@ pub(crate) struct RingSender<M> {
     consumed: u64,
     /// How many descriptors were sent over the socket.
     descriptors: u64,
+    /// How many of its messages it has taken back.
+    cancels: u64,
     /// Where, beside the end of the last record, the first word of a line is 0 already.
     cleared: u64,
     /// Whether this end made the memory, and sees to it that there is some when the ring grows.
@@ -34,7 +36,7 @@ pub(crate) enum NoRoom {
 
 impl<M: Memory> RingSender<M> {
     pub(super) fn new(memory: M, layout: Layout, provides: bool) -> Self {
-        Self { memory, layout, written: 0, consumed: 0, descriptors: 0, cleared: 0, provides }
+        Self { memory, layout, written: 0, consumed: 0, descriptors: 0, cancels: 0, cleared: 0, provides }
     }
 
     /// The longest packet that can be sent.
@@ -148,6 +150,12 @@ impl<M: Memory> RingSender<M> {
     /// The memory, for what is said of this ring there.
     pub(crate) fn memory(&self) -> &M {
         &self.memory
+    }
+
+    /// Says that a message was sent that takes an earlier one back, which may not have been read yet.
+    pub(crate) fn count_cancel(&mut self) {
+        self.cancels = self.cancels.wrapping_add(1);
+        self.memory.store(self.layout.control(place::CANCELS), self.cancels);
     }
 
     /// Says on which core this end is.

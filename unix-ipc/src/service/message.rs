@@ -9,9 +9,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::client::{Call, Pending};
+use super::current::Running;
 use super::error::CallError;
 use crate::channel::Sender;
 use crate::codec::{self, DecodeError, Failure};
+use crate::deadline::Deadline;
 use crate::error::SendError;
 use crate::limits::Limits;
 use crate::raw_channel;
@@ -260,8 +262,11 @@ fn decode_io_result<T: DeserializeOwned>(
     Ok(result.map_err(io::Error::from))
 }
 
-/// Runs a handler; where it panics, the caller gets the message before anything around sees the panic.
+/// Runs a handler, in the time that the caller has; where it panics, the caller gets the message before anything around sees
+/// the panic.
 fn run<T, R>(reply: &Sender<T>, handler: impl FnOnce() -> R) -> R {
+    let deadline = reply.reply_path().map_or(Deadline::NEVER, |path| path.deadline());
+    let _running = (deadline != Deadline::NEVER).then(|| Running::until(deadline));
     match panic::catch_unwind(AssertUnwindSafe(handler)) {
         Ok(value) => value,
         Err(payload) => {

@@ -21,12 +21,19 @@ pub struct Method {
     name: &'static str,
     signature: &'static str,
     oneway: bool,
+    has_context: bool,
 }
 
 impl Method {
     /// A method: its name, its signature as text, and whether it has no reply.
     pub const fn new(name: &'static str, signature: &'static str, oneway: bool) -> Self {
-        Self { name, signature, oneway }
+        Self { name, signature, oneway, has_context: false }
+    }
+
+    /// The same for a method that takes a [`CallContext`](crate::CallContext).
+    #[must_use]
+    pub const fn with_context(self) -> Self {
+        Self { has_context: true, ..self }
     }
 
     /// The method's name.
@@ -37,6 +44,11 @@ impl Method {
     /// The method's name, arguments and return type, in owned forms and without paths.
     pub const fn signature(&self) -> &'static str {
         self.signature
+    }
+
+    /// Whether the handler takes a [`CallContext`](crate::CallContext).
+    pub const fn has_context(&self) -> bool {
+        self.has_context
     }
 
     /// Whether the caller does not wait for a reply.

@@ -6,6 +6,8 @@
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 pub(crate) mod listening;
 
+#[cfg(feature = "macros")]
+use std::io::IoSliceMut;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -132,6 +134,22 @@ impl Socket {
             Ok(peeked) => peeked.sender.map(Some).ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The first bytes of the next packet, which stays in the queue: `None` where none is there, or none that has as many.
+    #[cfg(feature = "macros")]
+    pub(crate) fn peek_start<const N: usize>(&self) -> io::Result<Option<[u8; N]>> {
+        let mut start = [0; N];
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        let mut place = [IoSliceMut::new(&mut start)];
+        // By recvmsg(2), as everything else: a process may be allowed that alone.
+        let peeked = socket::recvmsg::<()>(self.0.as_raw_fd(), &mut place, None, flags);
+        let bytes = peeked.map(|message| message.bytes);
+        match bytes {
+            Ok(bytes) => Ok(Some(start).filter(|_| bytes == N)),
+            Err(Errno::EAGAIN) => Ok(None),
+            Err(errno) => Err(errno.into()),
         }
     }
 

@@ -110,6 +110,11 @@ impl ReplyPath for Reply {
     }
 
     #[cfg(feature = "macros")]
+    fn deadline(&self) -> crate::deadline::Deadline {
+        crate::deadline::Deadline::NEVER
+    }
+
+    #[cfg(feature = "macros")]
     fn fail(&self, _: crate::codec::Failure) {}
 
     fn forward(self: Arc<Self>) -> Box<dyn Attachment> {

@@ -147,6 +147,14 @@ impl<W, S: Clone + PartialEq> Calls<W, S> {
         self.slots.drop(id);
     }
 
+    /// The same for a call that was sent: whether the server may still be at it.
+    pub(crate) fn give_up(&mut self, id: u64) -> bool {
+        let is_open = |slot: &Slot<W, S>| slot.outcome.is_none() && slot.on_connection;
+        let was_open = self.ended.is_none() && self.slots.get(id).is_some_and(is_open);
+        self.abandon(id);
+        was_open
+    }
+
     fn remove(&mut self, id: u64) -> Option<Slot<W, S>> {
         self.uncount(id);
         self.slots.remove(id)

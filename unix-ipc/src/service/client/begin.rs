@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, MutexGuard};
-use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
 
@@ -11,6 +10,7 @@ use super::super::child::Child;
 use super::super::ended::Ended;
 use super::super::error::CallError;
 use super::super::hello::Mismatch;
+use super::patience::Patience;
 use super::state::{Core, State};
 use super::waiting::Reader;
 use crate::codec::Encoder;
@@ -42,23 +42,6 @@ impl From<io::Error> for SendFailure {
             Ok(lie) => Self::Lie(lie),
             Err(error) => Self::Io(error),
         }
-    }
-}
-
-/// How long a call may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    pub(super) deadline: Deadline,
-    /// The same as it was given, for the error that says so.
-    pub(super) after: Duration,
-}
-
-impl From<Option<Duration>> for Patience {
-    #[inline]
-    fn from(timeout: Option<Duration>) -> Self {
-        let after = timeout.unwrap_or(Duration::MAX);
-        // Without a timeout the clock is not looked at.
-        Self { deadline: timeout.map_or(Deadline::NEVER, Deadline::after), after }
     }
 }
 
@@ -102,10 +85,12 @@ impl Core {
         let descriptors = call.attachments().open().map_err(|source| CallError::Io { method, source })?;
         let mut state = self.check(number, call, patience)?;
         let id = state.calls.begin().map_err(|source| CallError::Refused { method, source })?;
-        let mut message = Outgoing::new(Kind::Call, id, 0);
+        let kind = if patience.deadline == Deadline::NEVER { Kind::Call } else { Kind::TimedCall };
+        let mut message = Outgoing::new(kind, id, 0);
         match self.send(state, &mut message, call.bytes(), &descriptors, patience.deadline) {
             Ok(state) => Ok((id, state)),
             Err(failure) => {
+                // Nothing that the server could run has left.
                 self.state().calls.abandon(id);
                 Err(self.send_error(method, patience, failure))
             }
@@ -196,6 +181,9 @@ impl Core {
         descriptors: &[D],
         deadline: Deadline,
     ) -> Result<Option<MutexGuard<'a, State>>, SendFailure> {
+        if !state.unsaid.is_empty() {
+            self.say_unsaid(&mut state);
+        }
         let socket = self.link.socket();
         if !message.is_long(body) {
             match state.outlet.send_packet(message, socket, body, descriptors) {
@@ -223,7 +211,13 @@ impl Core {
                 turn = Some(self.long.take(deadline).ok_or(SendFailure::TimedOut)?);
             }
             let socket = self.link.socket();
-            let sent = self.state().outlet.send_packet(message, socket, body, descriptors);
+            let sent = {
+                let mut state = self.state();
+                if !state.unsaid.is_empty() {
+                    self.say_unsaid(&mut state);
+                }
+                state.outlet.send_packet(message, socket, body, descriptors)
+            };
             match sent {
                 Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::More) => {}

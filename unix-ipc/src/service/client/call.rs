@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::super::current;
 use super::super::error::CallError;
 use super::Pending;
-use super::begin::Patience;
+use super::patience::Patience;
 use super::pending::Decode;
 use super::state::Core;
 use crate::codec::{EncodeError, Encoder, REPLY_PLACE};
+use crate::deadline::Deadline;
 use crate::raw_channel::Message;
 
 /// A call while its arguments are encoded, one after another: byte for byte the generated task.
@@ -19,7 +21,7 @@ use crate::raw_channel::Message;
 pub struct Call<'c> {
     core: &'c Arc<Core>,
     method: u32,
-    timeout: Option<Duration>,
+    patience: Patience,
     encoder: Encoder<'c>,
     failure: Option<EncodeError>,
 }
@@ -27,9 +29,13 @@ pub struct Call<'c> {
 impl<'c> Call<'c> {
     #[inline]
     pub(super) fn new(core: &'c Arc<Core>, method: u32, timeout: Option<Duration>) -> Self {
+        let patience = Patience::from_now(timeout);
         let mut encoder = Encoder::new();
+        if let Some(until) = patience.deadline.on_the_clock().filter(|_| !core.is_oneway(method)) {
+            encoder.put_long_number(until);
+        }
         encoder.put_number(method);
-        Self { core, method, timeout, encoder, failure: None }
+        Self { core, method, patience, encoder, failure: None }
     }
 
     /// The next argument.
@@ -85,12 +91,12 @@ impl<'c> Call<'c> {
     /// Where the call could not be encoded or sent.
     pub fn send(&mut self) -> Result<(), CallError> {
         self.check()?;
-        self.core.send_oneway(self.method, &mut self.encoder, self.timeout.into())
+        self.core.send_oneway(self.method, &mut self.encoder, self.patience)
     }
 
     /// Sends the call, whose reply is decoded by a function of its type.
     pub(crate) fn begin<T, E>(&mut self, decode: Decode<T, E>) -> Result<Pending<T, E>, CallError> {
-        let patience = self.timeout.into();
+        let patience = self.patience;
         self.finish()?;
         // Counted before the call is sent: behind it the count would wait until the other end has let go of the call's line.
         let core = Arc::clone(self.core);
@@ -101,12 +107,12 @@ impl<'c> Call<'c> {
     /// Sends the call and waits for its reply, which is decoded by a function of its type.
     #[inline]
     pub(crate) fn wait<T, E>(&mut self, decode: Decode<T, E>) -> Result<T, CallError<E>> {
-        let patience = self.timeout.into();
-        let reply = self.reply(patience).map_err(CallError::widen)?;
+        let reply = self.reply().map_err(CallError::widen)?;
         self.core.result(reply, self.core.name_of(self.method), decode)
     }
 
-    fn reply(&mut self, patience: Patience) -> Result<Message, CallError> {
+    fn reply(&mut self) -> Result<Message, CallError> {
+        let patience = self.patience;
         self.finish()?;
         let (id, reader) = self.core.begin_to_wait(self.method, &mut self.encoder, patience)?;
         self.core.reply(id, reader, self.core.name_of(self.method), patience)
@@ -119,9 +125,14 @@ impl<'c> Call<'c> {
         self.check()
     }
 
-    /// Whether all arguments were encoded.
+    /// Whether all arguments were encoded, and the handler that makes this call has time left.
     #[inline]
     fn check(&mut self) -> Result<(), CallError> {
+        let deadline = current::deadline();
+        if deadline != Deadline::NEVER && deadline.has_passed() {
+            let (method, after) = (self.core.name_of(self.method), self.patience.after);
+            return Err(CallError::Timeout { method, after });
+        }
         match self.failure.take() {
             None => Ok(()),
             Some(source) => Err(CallError::Encode { method: self.core.name_of(self.method), source }),

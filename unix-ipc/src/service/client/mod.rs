@@ -2,8 +2,10 @@
 
 mod begin;
 mod call;
+mod cancel;
 mod handle;
 mod moved;
+mod patience;
 mod pending;
 mod reading;
 mod state;

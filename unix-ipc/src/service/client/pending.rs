@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use super::super::calls::Outcome;
 use super::super::error::CallError;
-use super::begin::Patience;
+use super::patience::Patience;
 use super::state::Core;
 use super::waiting::Reader;
 use crate::codec::DecodeError;
-use crate::deadline::Deadline;
 use crate::limits::Limits;
 use crate::raw_channel::Message;
 
@@ -19,8 +18,9 @@ pub(crate) type Decode<T, E> = fn(&mut Message, &Limits) -> Result<Result<T, E>,
 
 /// A call that was begun and not waited for yet.
 ///
-/// Several can be waited for in any order. Dropping one gives the reply up; the server is not told.
-#[must_use = "dropping it gives the reply up"]
+/// Several can be waited for in any order. Dropping one gives the call up and tells the server, which does not start it if it has not
+/// yet; a handler that runs learns it from its [`CallContext`](crate::CallContext), and its reply answers nobody.
+#[must_use = "dropping it gives the call up"]
 pub struct Pending<T, E = Infallible> {
     core: Arc<Core>,
     /// 0 once the call's place is free.
@@ -60,18 +60,13 @@ impl<T, E> Pending<T, E> {
     ///
     /// # Errors
     ///
-    /// Those of [`wait`](Self::wait); after [`CallError::Timeout`] the call's place is free and its late reply
-    /// answers nobody.
+    /// Those of [`wait`](Self::wait); after [`CallError::Timeout`] the call is given up, as by dropping this.
     ///
     /// # Blocking
     ///
     /// Waits for as long as `timeout` says.
     pub fn wait_timeout(self, timeout: Duration) -> Result<T, CallError<E>> {
-        let given = Deadline::after(timeout);
-        let mut patience = self.patience;
-        if given.min(patience.deadline) == given {
-            patience = Patience { deadline: given, after: timeout };
-        }
+        let patience = self.patience.at_most_for(timeout);
         self.wait_until(patience)
     }
 
@@ -124,7 +119,7 @@ impl Core {
 impl<T, E> Drop for Pending<T, E> {
     fn drop(&mut self) {
         if self.id != 0 {
-            self.core.state().calls.abandon(self.id);
+            self.core.give_up(self.id);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::super::connection::{Connection, Link};
 use super::super::ended::Ended;
 use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
+use super::cancel::Unsaid;
 use crate::deadline::Deadline;
 use crate::limits::Limits;
 use crate::raw_channel::{Outlet, RawReceiver};
@@ -42,6 +43,7 @@ pub(super) const BRIEF_WAIT: Duration = Duration::from_millis(20);
 pub(super) struct State {
     pub(super) outlet: Outlet,
     pub(super) calls: Calls<Thread, ReplySocket>,
+    pub(super) unsaid: Unsaid,
     /// How many threads wait for `progress`; a bell that nobody hears costs a system call.
     pub(super) listening: usize,
     /// How often somebody has read, so that a thread that waits for it can tell.
@@ -73,6 +75,7 @@ impl Core {
             state: Mutex::new(State {
                 outlet,
                 calls: Calls::new(limits.calls_in_flight, limits.unread_reply_bytes),
+                unsaid: Unsaid::default(),
                 listening: 0,
                 reads: 0,
                 introduced: false,
@@ -97,6 +100,11 @@ impl Core {
         self.methods.get(method as usize).map_or("", Method::name)
     }
 
+    #[inline]
+    pub(super) fn is_oneway(&self, method: u32) -> bool {
+        self.methods.get(method as usize).is_some_and(Method::is_oneway)
+    }
+
     /// Waits until somebody else has read something, or nobody reads any more.
     pub(super) fn wait_for_progress(&self, reads: u64, deadline: Deadline) {
         let mut state = self.state();
@@ -111,6 +119,9 @@ impl Core {
     #[inline]
     pub(super) fn ring_progress(&self, state: &mut State) {
         state.reads = state.reads.wrapping_add(1);
+        if !state.unsaid.is_empty() {
+            self.say_unsaid(state);
+        }
         if state.listening > 0 {
             self.progress.notify_all();
         }

@@ -60,7 +60,10 @@ impl Core {
             let mut state = self.state();
             match state.calls.next_step(id, deadline.has_passed(), thread::current) {
                 Step::Done(outcome) => return Some(outcome),
-                Step::TimedOut => return None,
+                Step::TimedOut => {
+                    self.say_given_up(&mut state, id);
+                    return None;
+                }
                 Step::Park => {
                     drop(state);
                     place.get_or_insert_with(|| Place { core: self, id });

@@ -1,8 +1,11 @@
 //! One end of a connection: its socket, what is half received, and who is at the other end.
 
+mod ahead;
+
 use std::io;
 use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -62,6 +65,9 @@ pub(crate) struct Link {
     naming: Mutex<usize>,
     /// Whether the socket has been looked at: one from elsewhere may be anything.
     checked: OnceLock<()>,
+    /// Whether a server keeps messages that it read before their turn; changed under the inbox's lock, but for where it is the
+    /// serving thread that takes them.
+    has_ahead: AtomicBool,
     made_in: Generation,
 }
 
@@ -77,6 +83,7 @@ impl Link {
             peer: OnceLock::new(),
             naming: Mutex::new(0),
             checked: OnceLock::new(),
+            has_ahead: AtomicBool::new(false),
             made_in: Generation::current(),
         }
     }
@@ -223,7 +230,12 @@ impl Link {
     #[inline]
     pub(crate) fn receive_with(&self, wait: Wait) -> Result<Incoming, Broken> {
         if self.peer.get().is_some() {
-            return lock(&self.inbox).receive(&self.socket, wait);
+            let mut inbox = lock(&self.inbox);
+            // Another thread may have read what this one would wait for.
+            if wait == Wait::ForEver && self.has_ahead() {
+                return Ok(Incoming::Rung);
+            }
+            return inbox.receive(&self.socket, wait);
         }
         let _naming = self.name_senders()?;
         let mut inbox = lock(&self.inbox);
@@ -318,6 +330,11 @@ impl Link {
         let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
         let mut waited: Vec<PollFd<'_>> = iter::once(socket).chain(child).collect();
         wait(&mut waited, Deadline::after(EXIT_WAIT)).unwrap_or(false)
+    }
+
+    /// Whether the peer's end is closed, without waiting.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.wait(PollFlags::empty(), Deadline::now()).unwrap_or(false)
     }
 
     /// Waits for the socket alone: false where the time was over first.

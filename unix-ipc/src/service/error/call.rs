@@ -98,7 +98,8 @@ pub enum CallError<E = Infallible> {
         /// The method that was called.
         method: &'static str,
     },
-    /// The time was over before the reply came. The server may still be working on the call.
+    /// The time was over before the reply came. The server is told, and does not begin the call if it has not yet; a handler that
+    /// runs goes on.
     Timeout {
         /// The method that was called.
         method: &'static str,

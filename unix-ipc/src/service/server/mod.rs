@@ -1,6 +1,7 @@
 //! The serving end: one thread by default, workers where the service allows it.
 
 mod clients;
+mod context;
 mod outbox;
 mod reply;
 mod serve;
@@ -9,6 +10,7 @@ mod tasks;
 mod turn;
 mod workers;
 
+pub use self::context::CallContext;
 pub use self::serve::Server;
 pub(crate) use self::session::Session;
 pub(crate) use self::tasks::Tasks;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::session::Session;
 use crate::codec::{Attachment, Encoder, Failure, ReplyPath};
+use crate::deadline::Deadline;
 use crate::error::SendError;
 use crate::frame::Kind;
 use crate::raw_channel::{self, RawReceiver, RawSender};
@@ -17,12 +18,14 @@ use crate::raw_channel::{self, RawReceiver, RawSender};
 pub(super) struct Reply {
     session: Arc<Session>,
     id: u64,
+    /// When the caller gives up.
+    deadline: Deadline,
     answered: AtomicBool,
 }
 
 impl Reply {
-    pub(super) fn new(session: Arc<Session>, id: u64) -> Arc<Self> {
-        Arc::new(Self { session, id, answered: AtomicBool::new(false) })
+    pub(super) fn new(session: Arc<Session>, id: u64, deadline: Deadline) -> Arc<Self> {
+        Arc::new(Self { session, id, deadline, answered: AtomicBool::new(false) })
     }
 
     /// Takes the right to answer, which there is once.
@@ -59,6 +62,10 @@ impl ReplyPath for Reply {
                 Err(error)
             }
         }
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     fn fail(&self, failure: Failure) {

@@ -1,19 +1,21 @@
+mod ahead;
+mod cancelling;
+mod decode;
 mod sending;
 
-use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 
+use self::ahead::Ahead;
+pub(super) use self::ahead::Reach;
 use self::sending::Watch;
 use super::super::connection::Link;
 use super::super::hello::{Hello, Mismatch, Role};
-use super::super::message::message_of;
 use super::super::task::{Method, Task};
+use super::context::Call;
 use super::outbox::Outbox;
-use super::reply::{Decoding, Reply};
-use crate::codec::{self, Arrived, DecodeError, Encoder, Failure, ReplyPath};
+use crate::codec::{Encoder, Failure};
 use crate::error::{ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
@@ -35,6 +37,13 @@ pub(crate) struct Session {
     reader: AtomicU64,
     /// Else whoever hears of room from an epoll instance does; else the thread that put it in the outbox.
     watch: Mutex<Option<Watch>>,
+    /// What was read before its turn.
+    ahead: Mutex<Ahead>,
+    /// The calls whose handlers want to know when nobody waits for them any more, and what wakes those that wait for it.
+    watched: Mutex<Vec<Weak<Call>>>,
+    cancelled: Condvar,
+    /// Whether the client's end was read, perhaps before its turn.
+    is_gone: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -66,6 +75,10 @@ impl Session {
             has_queue: AtomicBool::new(false),
             reader: AtomicU64::new(0),
             watch: Mutex::default(),
+            ahead: Mutex::default(),
+            watched: Mutex::default(),
+            cancelled: Condvar::new(),
+            is_gone: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
     }
@@ -87,13 +100,25 @@ impl Session {
 
     /// The next call, without waiting, to where there is a place for it.
     pub(super) fn step<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
-        self.take(self.link.receive(), task)
+        match self.at_hand() {
+            Some(received) => self.take(received, task),
+            None => self.take(self.link.receive(), task),
+        }
+    }
+
+    /// What was read before its turn, which comes now.
+    #[inline]
+    fn at_hand(&self) -> Option<Result<Incoming, Broken>> {
+        if self.link.has_ahead() { self.next_ahead() } else { None }
     }
 
     /// The next call of those in the ring; that there is none costs no system call.
     #[inline]
     pub(super) fn step_at_hand<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
-        self.take(self.link.receive_at_hand(), task)
+        match self.at_hand() {
+            Some(received) => self.take(received, task),
+            None => self.take(self.link.receive_at_hand(), task),
+        }
     }
 
     /// Hears what the socket says where calls come through a ring: that there is one, or room for what waits.
@@ -111,15 +136,20 @@ impl Session {
     /// The next call, after waiting for it.
     #[inline]
     pub(super) fn step_waiting<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
-        self.take(self.link.receive_with(Wait::ForEver), task)
+        match self.at_hand() {
+            Some(received) => self.take(received, task),
+            None => self.take(self.link.receive_with(Wait::ForEver), task),
+        }
     }
 
     #[inline]
     fn take<T: Task>(self: &Arc<Self>, received: Result<Incoming, Broken>, task: &mut Option<T>) -> Looked {
         match received {
             Ok(Incoming::Message(message)) => match message.kind {
-                Kind::Call => self.decode(message, true, task),
-                Kind::OneWay => self.decode(message, false, task),
+                Kind::Call | Kind::TimedCall if message.may_be_cancelled => {
+                    self.take(self.unless_cancelled(message), task)
+                }
+                Kind::Call | Kind::TimedCall | Kind::OneWay => self.decode(message, task),
                 _ => self.accept(message).or_else(|error| self.accuse(error)),
             },
             Ok(Incoming::Piece | Incoming::Rung) => Ok(Step::Handled),
@@ -147,6 +177,10 @@ impl Session {
                 }
                 Ok(Step::Handled)
             }
+            Kind::Cancel if message.body.len() == 0 && message.descriptors.is_empty() => {
+                self.cancel(message.id);
+                Ok(Step::Handled)
+            }
             other => Err(ProtocolError::Kind(other as u8)),
         }
     }
@@ -164,67 +198,6 @@ impl Session {
         self.client
             .set(ours.match_methods(&theirs))
             .map_err(|_| ProtocolError::Order("a second introduction"))
-    }
-
-    #[inline]
-    fn decode<T: Task>(
-        self: &Arc<Self>,
-        mut message: Message,
-        wants_reply: bool,
-        task: &mut Option<T>,
-    ) -> Looked {
-        let id = message.id;
-        let fail = |failure: Failure| {
-            if wants_reply {
-                self.fail(id, &failure);
-            }
-        };
-        let Some(methods) = self.client.get() else {
-            return self.accuse(ProtocolError::Order("a call before the introduction"));
-        };
-        let named = codec::variant(message.body.start())
-            .and_then(|number| methods.get(usize::try_from(number).ok()?));
-        let number = match named {
-            Some(Ok(number)) => *number,
-            Some(Err(mismatch)) => {
-                let Mismatch { ours, theirs } = mismatch.clone();
-                fail(Failure::UnknownMethod { ours, theirs });
-                return Ok(Step::Handled);
-            }
-            None => {
-                let error = DecodeError::Malformed("a call of a method that the introduction does not have");
-                fail(failure_of(&error));
-                return Ok(Step::Unreadable(Box::new(error.into())));
-            }
-        };
-        codec::set_variant(message.body.start_mut(), number);
-        let decoding = Decoding::of(self, id);
-        let decode = || {
-            let reply = wants_reply.then(|| -> Arc<dyn ReplyPath> { Reply::new(Arc::clone(self), id) });
-            let arrived = Arrived { descriptors: message.take_descriptors(), reply };
-            let decoded = codec::decode_with(&mut message.body, arrived, self.link.limits(), PhantomData);
-            decoded.map(|decoded| *task = Some(decoded))
-        };
-        let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
-        let dropped_its_reply = decoding.end();
-        Ok(match decoded {
-            Ok(Ok(())) => {
-                if dropped_its_reply {
-                    fail(Failure::Dropped);
-                }
-                Step::Task
-            }
-            // It concerns one call, and the connection lives on.
-            Ok(Err(error)) => {
-                fail(failure_of(&error));
-                Step::Unreadable(Box::new(error.into()))
-            }
-            // As the handler's: it is the caller's matter, and the other clients go on.
-            Err(payload) => {
-                fail(Failure::Panicked(message_of(&*payload).to_owned()));
-                Step::Unreadable(Box::new(DecodeError::Malformed("a call whose arguments panicked").into()))
-            }
-        })
     }
 
     /// Says why a call has no reply.
@@ -266,6 +239,8 @@ impl Session {
 
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
+        self.drop_ahead();
+        self.cancel_all_running();
         self.drop_queue();
     }
 
@@ -284,13 +259,6 @@ impl Session {
 impl AsFd for Session {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.link.socket().as_fd()
-    }
-}
-
-fn failure_of(error: &DecodeError) -> Failure {
-    match error {
-        DecodeError::Limit(limit) => Failure::Refused(*limit),
-        other => Failure::Unreadable(other.to_string()),
     }
 }
 

@@ -179,14 +179,16 @@ impl Busy {
     #[inline]
     fn has_something(&self) -> bool {
         let session = &self.client.session;
-        !session.has_queue() && session.link().with_inlet(|inlet| inlet.has_something()).unwrap_or(false)
+        let has_message = || session.link().with_inlet(|inlet| inlet.has_something()).unwrap_or(false);
+        !session.has_queue() && (session.link().has_ahead() || has_message())
     }
 
     /// Has the client ring, where it has sent nothing that may be read now: whether that is so.
     ///
     /// One that waits for room is not read from, and epoll says when there is room.
     fn fall_asleep(&self) -> bool {
-        self.client.session.link().fall_asleep() || self.client.session.has_queue()
+        let session = &self.client.session;
+        (session.link().fall_asleep() && !session.link().has_ahead()) || session.has_queue()
     }
 }
 

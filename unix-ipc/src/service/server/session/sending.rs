@@ -83,8 +83,15 @@ impl Session {
         }
     }
 
+    /// Sees to it that somebody runs what was read before its turn.
+    pub(super) fn see_to_ahead(&self) {
+        if self.reader.load(Ordering::Relaxed) != this_thread() && self.watch_for_room().is_err() {
+            self.hang_up();
+        }
+    }
+
     /// Has the epoll instance say when there is room for what waits, and where nothing waits, when there is something to
-    /// read: what it says, if there is such an instance.
+    /// read, or at once where there is something that was read already: what it says, if there is such an instance.
     ///
     /// A ring's room is told by a bell, which is something to read. All of this is done under the outbox's lock, so that the
     /// instance is last told of what is first in the queue.
@@ -92,7 +99,10 @@ impl Session {
         let mut outbox = lock(&self.outbox);
         let mut watch = lock(&self.watch);
         let Some(watch) = &mut *watch else { return Ok(None) };
-        let events = if outbox.is_empty() {
+        let events = if outbox.is_empty() && self.link.has_ahead() {
+            // There is room in nearly every socket, so that it says so at once.
+            EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT
+        } else if outbox.is_empty() {
             EpollFlags::EPOLLIN
         } else {
             match outbox.want_room() {

@@ -1,0 +1,10 @@
+//! Calls that nobody waits for any more: those whose time is over, those that were given up, and those of a client that is
+//! gone. They are not begun, and a handler that runs hears of it.
+
+#[path = "../util/mod.rs"]
+mod util;
+
+mod context;
+mod given_up;
+mod nested;
+mod service;

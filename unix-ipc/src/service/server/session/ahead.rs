@@ -1,0 +1,222 @@
+//! What was read before its turn: behind a call there may be a message that takes it back, and then it is not run.
+
+use std::collections::VecDeque;
+
+use super::Session;
+use crate::frame::Kind;
+use crate::raw_channel::{Broken, Incoming, Message};
+use crate::sync::{lock, try_lock};
+
+/// How much is read ahead at most: as many calls as a client has in flight by default, and no more than so many bytes beside
+/// one message. What is further behind stays where it is, and a call is run that was cancelled there.
+const MOST: usize = 4096;
+const MOST_BYTES: usize = 1 << 20;
+/// And so many descriptors: all clients together have the table of this process.
+const MOST_DESCRIPTORS: usize = 32;
+
+/// Where to look for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Reach {
+    /// In the ring, where there is one: that costs no system call.
+    Ring,
+    /// In the socket as well, which says that the client is gone.
+    Socket,
+}
+
+/// Messages in the order in which they came, and behind them what ended the reading.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    queue: VecDeque<Item>,
+    bytes: usize,
+    descriptors: usize,
+}
+
+#[derive(Debug)]
+struct Item {
+    /// 0 for what cannot be cancelled.
+    id: u64,
+    bytes: usize,
+    descriptors: usize,
+    received: Result<Incoming, Broken>,
+}
+
+impl Ahead {
+    fn has_room(&self) -> bool {
+        let may_go_on =
+            self.queue.back().is_none_or(|last| matches!(last.received, Ok(Incoming::Message(_))));
+        let is_full =
+            self.queue.len() >= MOST || self.bytes >= MOST_BYTES || self.descriptors >= MOST_DESCRIPTORS;
+        may_go_on && !is_full
+    }
+
+    fn item(mut message: Message) -> Item {
+        message.body.keep();
+        message.may_be_cancelled = false;
+        let (bytes, descriptors) = (message.body.len(), message.descriptors.len());
+        Item { id: message.id, bytes, descriptors, received: Ok(Incoming::Message(message)) }
+    }
+
+    fn count(&mut self, item: &Item) {
+        self.bytes += item.bytes;
+        self.descriptors += item.descriptors;
+    }
+
+    fn uncount(&mut self, item: &Item) {
+        self.bytes -= item.bytes;
+        self.descriptors -= item.descriptors;
+    }
+
+    fn push(&mut self, item: Item) {
+        self.count(&item);
+        self.queue.push_back(item);
+    }
+
+    /// Puts what ends the reading behind all the rest.
+    fn push_last(&mut self, received: Result<Incoming, Broken>) {
+        self.push(Item { id: 0, bytes: 0, descriptors: 0, received });
+    }
+
+    fn pop(&mut self) -> Option<Result<Incoming, Broken>> {
+        let item = self.queue.pop_front()?;
+        self.uncount(&item);
+        Some(item.received)
+    }
+
+    /// Takes a call out: whether it was there.
+    fn cancel(&mut self, id: u64) -> bool {
+        let Some(index) = self.queue.iter().position(|item| item.id == id) else { return false };
+        if let Some(item) = self.queue.remove(index) {
+            self.uncount(&item);
+        }
+        true
+    }
+
+    /// The client is gone: nobody waits for any call, while one-way calls are run to the last.
+    fn cancel_all(&mut self) {
+        self.queue.retain(|item| item.id == 0);
+        self.bytes = self.queue.iter().map(|item| item.bytes).sum();
+        self.descriptors = self.queue.iter().map(|item| item.descriptors).sum();
+    }
+}
+
+impl Session {
+    /// The next of what was read before its turn, after looking for what takes it back.
+    #[cold]
+    pub(super) fn next_ahead(&self) -> Option<Result<Incoming, Broken>> {
+        if self.link.may_hold_cancels() {
+            self.read_ahead(Reach::Ring);
+        }
+        let mut ahead = lock(&self.ahead);
+        let next = ahead.pop();
+        self.link.set_ahead(!ahead.queue.is_empty());
+        next
+    }
+
+    /// A call that may have been taken back already: what is to be run next instead, if it has been.
+    #[cold]
+    pub(super) fn unless_cancelled(&self, message: Message) -> Result<Incoming, Broken> {
+        {
+            let mut ahead = lock(&self.ahead);
+            let item = Ahead::item(message);
+            ahead.count(&item);
+            ahead.queue.push_front(item);
+        }
+        self.read_ahead(Reach::Ring);
+        // There may be more.
+        self.next_ahead().unwrap_or(Ok(Incoming::Rung))
+    }
+
+    /// Whether more can be read before its turn.
+    pub(super) fn has_room_ahead(&self) -> bool {
+        lock(&self.ahead).has_room()
+    }
+
+    /// Reads what is there, and keeps it for when its turn comes; what the client has taken back is not kept.
+    ///
+    /// Never waits, and does nothing where another thread reads: that one finds the same.
+    pub(in super::super) fn read_ahead(&self, reach: Reach) {
+        let Some(mut ahead) = try_lock(&self.ahead) else { return };
+        let Some(has_ring) = self.link.try_has_ring() else { return };
+        let before = ahead.queue.len();
+        // Nobody else looks at a ring that was not there before.
+        let must_be_rung_for = reach == Reach::Socket || !has_ring;
+        let mut is_empty = self.read_into(&mut ahead, reach);
+        // Whoever is to be rung for when there is something would wait for what came since.
+        while is_empty && must_be_rung_for && self.link.try_fall_asleep() == Some(false) {
+            is_empty = self.read_into(&mut ahead, reach);
+        }
+        let has_left_some = !is_empty && must_be_rung_for;
+        self.link.set_ahead(has_left_some || !ahead.queue.is_empty());
+        let has_more = has_left_some || ahead.queue.len() > before;
+        drop(ahead);
+        if has_more {
+            // And for what is here.
+            self.see_to_ahead();
+        }
+    }
+
+    /// Whether there was nothing more in the end.
+    fn read_into(&self, ahead: &mut Ahead, reach: Reach) -> bool {
+        for _ in 0..MOST {
+            if !ahead.has_room() {
+                return false;
+            }
+            let descriptors = MOST_DESCRIPTORS.saturating_sub(ahead.descriptors);
+            let keep = |message: Message| match message.kind {
+                Kind::Call | Kind::TimedCall | Kind::OneWay => {
+                    ahead.push(Ahead::item(message));
+                    None
+                }
+                _ => Some(message),
+            };
+            match self.link.read_ahead(reach == Reach::Ring, descriptors, keep) {
+                Some(Ok(Incoming::Nothing)) => return true,
+                Some(received) => self.sort(ahead, received),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// Puts what was read and is no call where it belongs.
+    fn sort(&self, ahead: &mut Ahead, received: Result<Incoming, Broken>) {
+        match received {
+            Ok(Incoming::Message(message)) => match message.kind {
+                Kind::Cancel => {
+                    if !ahead.cancel(message.id) {
+                        self.cancel_running(message.id);
+                    }
+                }
+                _ => {
+                    if let Err(error) = self.accept(message) {
+                        ahead.push_last(Err(error.into()));
+                    }
+                }
+            },
+            Ok(Incoming::End) => {
+                // One that only sends no more may still read.
+                if self.link.is_hung_up() {
+                    ahead.cancel_all();
+                    self.cancel_all_running();
+                }
+                ahead.push_last(Ok(Incoming::End));
+            }
+            Ok(Incoming::Piece | Incoming::Rung | Incoming::Nothing) => {}
+            Err(broken) => ahead.push_last(Err(broken)),
+        }
+    }
+
+    /// Nobody waits for a call any more.
+    pub(super) fn cancel(&self, id: u64) {
+        if !lock(&self.ahead).cancel(id) {
+            self.cancel_running(id);
+        }
+    }
+
+    /// Drops what was read before its turn, which never comes.
+    pub(super) fn drop_ahead(&self) {
+        let dropped = std::mem::take(&mut *lock(&self.ahead));
+        self.link.set_ahead(false);
+        drop(dropped);
+    }
+}
