@@ -172,8 +172,8 @@ pub use self::limits::Limits;
 pub use self::raw_channel::{RawReceiver, RawSender, raw_channel};
 #[cfg(feature = "macros")]
 pub use self::service::{
-    CallError, Connection, Incoming, Listener, PeerCredentials, PeerExit, Pending, ServeError, SpawnError,
-    SpawnOptions, Task, test_command,
+    CallError, Connection, Incoming, Listener, PeerCredentials, PeerExit, Pending, Rlimit, ServeError,
+    SpawnError, SpawnOptions, Task, test_command,
 };
 #[cfg(feature = "serde")]
 pub use self::shared_memory::{SharedMemory, SharedMemoryMut};

@@ -3,6 +3,8 @@
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 pub(crate) mod accept;
 #[cfg(feature = "macros")]
+pub(crate) mod before_exec;
+#[cfg(feature = "macros")]
 pub(crate) mod bell;
 #[cfg(feature = "macros")]
 pub(crate) mod core;
@@ -23,6 +25,8 @@ pub(crate) mod pages;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod receive;
+#[cfg(feature = "macros")]
+pub(crate) mod rlimits;
 #[cfg(feature = "macros")]
 pub(crate) mod thread;
 pub(crate) mod wait;
