@@ -89,7 +89,11 @@ fn pre_serve(service: &Service) -> TokenStream {
         "",
         "`serve` runs it, in its own thread and before there are workers, when the client has introduced itself and fits, and",
         "introduces itself after it: so whoever waits for that, as `spawn` does, knows that it has run. `listen` runs it before",
-        "the first client is accepted. Of several hooks all run, in the order given.",
+        &format!(
+            "the first client is accepted. Of several hooks all run, in the order given. {} has the system calls that serving",
+            link_to(service, "sandbox")
+        ),
+        "needs from then on.",
         "",
         "An error of the hook is what `serve` and `listen` return; a client is told, and hung up on.",
     ]);

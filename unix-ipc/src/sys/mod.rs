@@ -14,6 +14,7 @@ pub(crate) mod core_dumps;
 pub(crate) mod fork;
 #[cfg(feature = "macros")]
 pub(crate) mod inherit;
+pub(crate) mod length;
 #[cfg(feature = "macros")]
 pub(crate) mod liveness;
 #[cfg(feature = "serde")]
