@@ -15,21 +15,29 @@ use crate::sys::before_exec::Hook;
 ///     fn decode(&self, picture: &[u8]) -> Result<Vec<u8>, String>;
 /// }
 ///
-/// // A child that finds nothing of this process, and cannot take more than it needs.
+/// # struct Pure;
+/// # impl Decoder for Pure {
+/// #     fn decode(&self, picture: &[u8]) -> Result<Vec<u8>, String> { Ok(picture.to_vec()) }
+/// # }
+/// # fn lock_in() -> std::io::Result<()> { Ok(()) }
+///
+/// if let Some(connection) = Connection::inherited()? {
+///     // What the child gives up by itself, once it is connected: see `unix_ipc::sandbox`.
+///     return Ok(DecoderServer::new(Pure).pre_serve(lock_in).serve(connection)?);
+/// }
+/// // What is kept from it: it finds nothing of this process, and cannot take more than it needs.
 /// let options = SpawnOptions::new()
 ///     .empty_environment(true)
 ///     .close_descriptors(true)
 ///     .rlimit(Rlimit::AddressSpace, 256 << 20)
 ///     .rlimit(Rlimit::CpuTime, 60)
-///     .rlimit(Rlimit::FileSize, 0)
 ///     .grace(Duration::from_secs(5));
 /// let connection = Connection::spawn_with(Command::new(env::current_exe()?), &options)?;
 /// let decoder = DecoderClient::new(connection);
-/// # let _ = decoder;
+/// let pixels = decoder.decode(b"...")?;
+/// # let _ = pixels;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-///
-/// What a child gives up by itself, once it is connected, goes into the generated server's `pre_serve`.
 #[derive(Clone, Debug)]
 pub struct SpawnOptions {
     pub(crate) grace: Duration,

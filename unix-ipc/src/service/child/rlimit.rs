@@ -10,7 +10,8 @@ pub enum Rlimit {
     /// `RLIMIT_AS`, in bytes: everything that is mapped, used or not.
     ///
     /// Above it memory is refused, which ends a Rust program with SIGABRT. A small program that serves has mapped some
-    /// 20 MiB; each thread takes the 2 MiB of its stack, and the C library may map 64 MiB more for it.
+    /// 6 MiB; each thread takes the 2 MiB of its stack, and the C library reserves 64 MiB
+    /// and more for what it allocates, if it may.
     AddressSpace,
     /// `RLIMIT_CPU`, in seconds of processor time, not of waiting: the kernel kills the child after that (SIGKILL).
     CpuTime,
@@ -19,8 +20,8 @@ pub enum Rlimit {
     /// `RLIMIT_NOFILE`: one more than the highest number that a descriptor may have. It counts what comes in messages as well:
     /// a message for whose descriptors there is no room is an error.
     Descriptors,
-    /// `RLIMIT_FSIZE`, in bytes: how long a file may become that the child writes to. A longer one ends it with SIGXFSZ, but for
-    /// this library's own memory, where it is an error.
+    /// `RLIMIT_FSIZE`, in bytes: how far into a file the child may write. A write behind that ends it with SIGXFSZ, also one to
+    /// standard error in a file, or to a [`SharedMemoryMut`](crate::SharedMemoryMut); memory that this library makes for itself is an error.
     FileSize,
     /// `RLIMIT_MEMLOCK`, in bytes: memory that is never swapped out (mlock(2)).
     LockedMemory,
