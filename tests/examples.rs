@@ -14,7 +14,8 @@ use std::time::SystemTime;
 
 use util::Watchdog;
 
-const EXAMPLES: [&str; 5] = ["calculator", "checksums", "events", "file_broker", "task_enum"];
+const EXAMPLES: [&str; 6] =
+    ["calculator", "checksums", "events", "file_broker", "sandboxed_decoder", "task_enum"];
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 #[test]
@@ -29,7 +30,7 @@ fn every_example_has_a_test_here() {
 
 #[test]
 fn calculator_calculates_in_another_process() {
-    let _watchdog = Watchdog::new();
+    let _watchdog = watched();
     assert_prints(
         "calculator",
         "the child notes: somebody is here\n\
@@ -41,7 +42,7 @@ fn calculator_calculates_in_another_process() {
 
 #[test]
 fn task_enum_is_answered_by_both_loops() {
-    let _watchdog = Watchdog::new();
+    let _watchdog = watched();
     assert_prints(
         "task_enum",
         "by hand: sum 65\n\
@@ -53,7 +54,7 @@ fn task_enum_is_answered_by_both_loops() {
 
 #[test]
 fn file_broker_opens_what_the_child_cannot() {
-    let _watchdog = Watchdog::new();
+    let _watchdog = watched();
     assert_prints(
         "file_broker",
         "opened here: Permission denied (os error 13)\n\
@@ -64,7 +65,7 @@ fn file_broker_opens_what_the_child_cannot() {
 
 #[test]
 fn events_come_through_a_sender_and_a_receiver() {
-    let _watchdog = Watchdog::new();
+    let _watchdog = watched();
     assert_prints(
         "events",
         "line: one\n\
@@ -77,8 +78,32 @@ fn events_come_through_a_sender_and_a_receiver() {
 }
 
 #[test]
+fn sandboxed_decoder_goes_on_behind_a_picture_that_kills_it() {
+    let _watchdog = watched();
+    assert_prints(
+        "sandboxed_decoder",
+        "a.png: 64 x 48, #c87e1e\n\
+         hostile.png: `decode`: the server process was killed by signal 6 (SIGABRT)\n\
+         b.jpg: 64 x 48, #c87d1d\n",
+    );
+}
+
+#[test]
+fn sandboxed_decoder_decodes_what_is_named_and_says_what_is_none() {
+    let _watchdog = watched();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("red.png");
+    image::RgbImage::from_pixel(7, 5, [255, 1, 2].into()).save(&path).unwrap();
+    let path = path.to_str().unwrap();
+    let output = run("sandboxed_decoder", &["LICENSE-MIT", path]);
+    assert_succeeded(&output);
+    let expected = format!("LICENSE-MIT: The image format could not be determined\n{path}: 7 x 5, #ff0102\n");
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
 fn checksums_of_the_sources_are_those_of_sha256sum() {
-    let _watchdog = Watchdog::new();
+    let _watchdog = watched();
     let output = run("checksums", &[]);
     assert_succeeded(&output);
     let lines = text(&output.stdout);
@@ -90,7 +115,7 @@ fn checksums_of_the_sources_are_those_of_sha256sum() {
 
 #[test]
 fn checksums_of_named_files_come_sorted() {
-    let _watchdog = Watchdog::new();
+    let _watchdog = watched();
     let output = run("checksums", &["LICENSE-MIT", "/dev/null", "Cargo.toml"]);
     assert_succeeded(&output);
     assert_eq!(text(&output.stdout), sha256sum(&["/dev/null", "Cargo.toml", "LICENSE-MIT"]));
@@ -98,7 +123,7 @@ fn checksums_of_named_files_come_sorted() {
 
 #[test]
 fn checksums_retries_once_where_a_worker_is_killed() {
-    let _watchdog = Watchdog::new();
+    let _watchdog = watched();
     let files = ["Cargo.lock", "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "clippy.toml"];
     let output = run("checksums", &[&["--kill"], files.as_slice()].concat());
     assert!(output.status.success(), "{output:?}");
@@ -113,11 +138,17 @@ fn checksums_retries_once_where_a_worker_is_killed() {
 
 #[test]
 fn checksums_names_the_file_that_it_cannot_open() {
-    let _watchdog = Watchdog::new();
+    let _watchdog = watched();
     let output = run("checksums", &["no such file"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(text(&output.stdout), "");
     assert!(text(&output.stderr).contains("no such file: No such file or directory"), "{output:?}");
+}
+
+/// Watches the current test, once the examples are built: that takes as long as it takes.
+fn watched() -> Watchdog {
+    binaries();
+    Watchdog::new()
 }
 
 /// What the example prints, to the letter, and nothing else.

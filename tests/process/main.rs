@@ -3,6 +3,8 @@
 //! Each test runs twice or more often: in the child that it spawns it serves (`is_child`), and a test about the end
 //! of a spawner runs the spawner as a process of its own (`again`).
 
+#[allow(unsafe_code, reason = "code between fork and exec is the caller's promise")]
+mod confined;
 mod descriptors;
 mod end;
 mod failures;

@@ -1,5 +1,8 @@
-//! A child that gave up `socket`, `socketpair`, `connect` and `memfd_create` serves as before (P51).
+//! A child that gave up `socket`, `socketpair`, `connect` and `memfd_create` serves as before, and so does one that may make
+//! the system calls of a list alone (P51).
 
+mod list;
+mod locked;
 mod prisoner;
 #[path = "../util/mod.rs"]
 mod util;

@@ -35,7 +35,8 @@
 //! A call has its result or a [`CallError`], which says what became of it: the service's own error, a panic with its
 //! message, or the child's exit status or signal. The child ends when the last client is dropped, and with its
 //! parent at the latest; [`SpawnOptions`] are for [`Connection::spawn_with`]. In a test, [`test_command`] is the
-//! command that runs the same test as the child.
+//! command that runs the same test as the child. What a child may do is up to [`SpawnOptions`], the generated server's `pre_serve`, and the
+//! filter for which [`sandbox`] has the lists.
 //!
 //! # Many clients, and both directions
 //!
@@ -150,6 +151,8 @@ mod raw_channel;
 #[cfg(feature = "macros")]
 mod ring;
 #[cfg(feature = "macros")]
+pub mod sandbox;
+#[cfg(feature = "macros")]
 mod service;
 #[cfg(feature = "serde")]
 mod shared_memory;
@@ -172,8 +175,8 @@ pub use self::limits::Limits;
 pub use self::raw_channel::{RawReceiver, RawSender, raw_channel};
 #[cfg(feature = "macros")]
 pub use self::service::{
-    CallContext, CallError, Connection, Incoming, Listener, PeerCredentials, PeerExit, Pending, ServeError,
-    SpawnError, SpawnOptions, Task, test_command,
+    CallContext, CallError, Connection, Incoming, Listener, PeerCredentials, PeerExit, Pending, Rlimit,
+    ServeError, SpawnError, SpawnOptions, Task, test_command,
 };
 #[cfg(feature = "serde")]
 pub use self::shared_memory::{SharedMemory, SharedMemoryMut};

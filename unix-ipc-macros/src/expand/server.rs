@@ -33,7 +33,13 @@ fn parameter(service: &Service) -> Ident {
 pub(super) fn impls(service: &Service) -> TokenStream {
     let (server, name, parameter) = (service.server(), &service.name, parameter(service));
     let workers = workers(service, &parameter);
-    let methods = [new(service, &parameter), serve(service), listen(service), access(service, &parameter)];
+    let methods = [
+        new(service, &parameter),
+        pre_serve(service),
+        serve(service),
+        listen(service),
+        access(service, &parameter),
+    ];
     let shown = server.to_string();
     let formatter = local("formatter");
     quote! {
@@ -71,6 +77,36 @@ fn dispatch(service: &Service, exclusive: bool) -> TokenStream {
     let (task, on, with) = (service.task(), local("service"), local("task"));
     let lent = if exclusive { quote!(#on) } else { quote!(&*#on) };
     quote!(|#on, #with| #task::dispatch(#with, #lent))
+}
+
+/// ```text
+/// Output:  pub fn pre_serve(self, hook: impl FnOnce() -> io::Result<()> + Send + 'static) -> Self
+/// ```
+fn pre_serve(service: &Service) -> TokenStream {
+    let (library, visibility) = (&service.library, &service.visibility);
+    let docs = docs::of_shortcut(&[
+        "The same server, which runs `hook` once, before it serves: the place to give up what serving does not need.",
+        "",
+        "`serve` runs it, in its own thread and before there are workers, when the client has introduced itself and fits, and",
+        "introduces itself after it: so whoever waits for that, as `spawn` does, knows that it has run. `listen` runs it before",
+        &format!(
+            "the first client is accepted. Of several hooks all run, in the order given. {} has the system calls that serving",
+            link_to(service, "sandbox")
+        ),
+        "needs from then on.",
+        "",
+        "An error of the hook is what `serve` and `listen` return; a client is told, and hung up on.",
+    ]);
+    quote! {
+        #docs
+        #[must_use]
+        #visibility fn pre_serve(
+            self,
+            hook: impl ::core::ops::FnOnce() -> ::std::io::Result<()> + ::core::marker::Send + 'static,
+        ) -> Self {
+            Self { inner: #library::__private::Server::pre_serve(self.inner, hook) }
+        }
+    }
 }
 
 /// ```text

@@ -195,10 +195,10 @@ fn what_is_no_result_is_returned_whole() {
 fn exclusive_methods_make_an_exclusive_server() {
     let shared = expanded("trait Calc { fn f(&self); }");
     assert!(shared.contains("fn dispatch(self, service: &(impl Calc"));
-    assert!(shared.contains("fn workers("));
+    assert!(shared.contains("fn workers(") && shared.contains("fn pre_serve("));
     let exclusive = expanded("trait Calc { fn f(&self); #[cfg(never)] fn g(&mut self); }");
     assert!(exclusive.contains("fn dispatch(self, service: &mut (impl Calc"));
-    assert!(!exclusive.contains("fn workers("));
+    assert!(!exclusive.contains("fn workers(") && exclusive.contains("fn pre_serve("));
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod server;
 mod slots;
 mod task;
 
-pub use self::child::{PeerExit, SpawnError, SpawnOptions, test_command};
+pub use self::child::{PeerExit, Rlimit, SpawnError, SpawnOptions, test_command};
 pub use self::client::{Call, Client, Pending};
 pub use self::connection::{Connection, Incoming, Listener, PeerCredentials};
 pub use self::error::{CallError, ServeError};

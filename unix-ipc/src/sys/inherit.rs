@@ -6,14 +6,11 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::process::{self, Command};
+use std::process;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::poll::PollFlags;
 use nix::sys::socket::{SockType, UnixAddr, getsockname, getsockopt, sockopt};
@@ -38,7 +35,7 @@ pub(crate) struct Announcement {
 /// Standard input, which costs no fork (std then starts the process with `posix_spawn`).
 const STDIN: RawFd = 0;
 /// The first number that is not one of the standard streams.
-const FIRST_OWN: RawFd = 3;
+pub(super) const FIRST_OWN: RawFd = 3;
 
 /// Whether this process has taken the socket that its spawner left it.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -164,18 +161,4 @@ fn is_sequential(socket: BorrowedFd<'_>) -> bool {
 /// The same descriptor at a number that no standard stream has, where a child can inherit it in place.
 pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() >= FIRST_OWN { Ok(fd) } else { duplicate(fd.as_raw_fd()) }
-}
-
-/// Lets the children of `command` inherit `socket` at the number it has here, for as long as the
-/// caller keeps it: a command cannot forget what it was told, but this does nothing once the socket
-/// is gone.
-pub(crate) fn pass_in_place(command: &mut Command, socket: &Arc<OwnedFd>) {
-    let lent: Weak<OwnedFd> = Arc::downgrade(socket);
-    let pass = move || match lent.upgrade() {
-        Some(socket) => Ok(fcntl(&*socket, FcntlArg::F_SETFD(FdFlag::empty())).map(drop)?),
-        None => Ok(()),
-    };
-    // SAFETY: between fork and exec this counts an atomic up and down (the parent's copy keeps it
-    // above zero, so nothing is freed or closed) and makes one system call; an error is a number.
-    unsafe { command.pre_exec(pass) };
 }

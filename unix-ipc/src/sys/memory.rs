@@ -12,11 +12,12 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::libc::{self, off_t};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::stat::fstat;
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::sys::uio::pwrite;
 #[cfg(feature = "serde")]
 use nix::unistd::ftruncate;
+
+use super::length::length;
 
 /// The size is fixed, the bytes may change.
 const SIZED: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW);
@@ -108,7 +109,7 @@ fn checked_len(file: BorrowedFd<'_>, required: SealFlag) -> io::Result<u64> {
     if fstatfs(file)?.filesystem_type() != TMPFS_MAGIC {
         return Err(refused("the file is not memory"));
     }
-    u64::try_from(fstat(file)?.st_size).map_err(|_| refused("the memory has no length"))
+    u64::try_from(length(file)?).map_err(|_| refused("the memory has no length"))
 }
 
 fn refused(reason: &'static str) -> io::Error {
@@ -156,6 +157,8 @@ fn offset(position: usize) -> io::Result<off_t> {
 
 #[cfg(all(test, feature = "serde"))]
 mod tests {
+    use nix::sys::stat::fstat;
+
     use super::*;
     use crate::sys::mapping::Mapping;
 

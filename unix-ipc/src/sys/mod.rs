@@ -3,6 +3,8 @@
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 pub(crate) mod accept;
 #[cfg(feature = "macros")]
+pub(crate) mod before_exec;
+#[cfg(feature = "macros")]
 pub(crate) mod bell;
 #[cfg(feature = "macros")]
 pub(crate) mod core;
@@ -12,6 +14,7 @@ pub(crate) mod core_dumps;
 pub(crate) mod fork;
 #[cfg(feature = "macros")]
 pub(crate) mod inherit;
+pub(crate) mod length;
 #[cfg(feature = "macros")]
 pub(crate) mod liveness;
 #[cfg(feature = "serde")]
@@ -23,6 +26,8 @@ pub(crate) mod pages;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod receive;
+#[cfg(feature = "macros")]
+pub(crate) mod rlimits;
 #[cfg(feature = "macros")]
 pub(crate) mod thread;
 pub(crate) mod wait;

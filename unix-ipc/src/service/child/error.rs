@@ -3,7 +3,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::PeerExit;
+use super::{PeerExit, Rlimit};
 use crate::error::ProtocolError;
 
 /// Why no child was spawned, or why it is of no use.
@@ -28,6 +28,14 @@ pub enum SpawnError {
     Disconnected,
     /// What the child said about itself does not fit.
     Handshake(ProtocolError),
+    /// A limit of [`SpawnOptions::rlimit`](crate::SpawnOptions::rlimit) could not be set, as where it is above the hard limit of this
+    /// process.
+    Rlimit {
+        /// The limit.
+        limit: Rlimit,
+        /// What the system said: prlimit(2) has a list.
+        source: io::Error,
+    },
     /// A system call failed.
     Io(io::Error),
 }
@@ -42,6 +50,7 @@ impl fmt::Display for SpawnError {
             Self::TimedOut { after } => write!(f, "the child did not introduce itself within {after:?}"),
             Self::Disconnected => f.write_str("the child hung up before it introduced itself"),
             Self::Handshake(_) => f.write_str("the child's introduction does not fit"),
+            Self::Rlimit { limit, .. } => write!(f, "the child's limit on {limit} could not be set"),
             Self::Io(_) => f.write_str("the child could not be connected to"),
         }
     }
@@ -51,7 +60,7 @@ impl Error for SpawnError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Exited(_) | Self::TimedOut { .. } | Self::Disconnected => None,
-            Self::Start(source) | Self::Io(source) => Some(source),
+            Self::Start(source) | Self::Rlimit { source, .. } | Self::Io(source) => Some(source),
             Self::Handshake(source) => Some(source),
         }
     }
@@ -60,7 +69,9 @@ impl Error for SpawnError {
 impl From<SpawnError> for io::Error {
     fn from(error: SpawnError) -> Self {
         let kind = match error {
-            SpawnError::Start(source) | SpawnError::Io(source) => return source,
+            SpawnError::Start(source) | SpawnError::Rlimit { source, .. } | SpawnError::Io(source) => {
+                return source;
+            }
             SpawnError::Exited(_) | SpawnError::Disconnected => io::ErrorKind::UnexpectedEof,
             SpawnError::TimedOut { .. } => io::ErrorKind::TimedOut,
             SpawnError::Handshake(_) => io::ErrorKind::InvalidData,

@@ -9,6 +9,7 @@ mod exit;
 mod options;
 mod process;
 mod reaper;
+mod rlimit;
 mod start;
 mod test_command;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 pub use self::error::SpawnError;
 pub use self::exit::PeerExit;
 pub use self::options::SpawnOptions;
+pub use self::rlimit::Rlimit;
 pub use self::test_command::test_command;
 
 pub(crate) use self::claim::claim;

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::super::connection::{Connection, Link, Listener};
+use super::super::connection::Listener;
 use super::super::error::ServeError;
 use super::super::task::Task;
 use super::session::{Looked, Session, Step};
@@ -65,11 +65,10 @@ type Reading<'a> = MutexGuard<'a, Turn>;
 
 impl<'l> Clients<'l> {
     /// The one client at the other end of a connection.
-    pub(super) fn of_connection<T: Task>(connection: Connection) -> io::Result<Self> {
-        let link = connection.into_link();
-        let clients = Self::new(None, link.limits().spin)?;
-        link.check()?;
-        clients.add::<T>(&mut lock(&clients.turn), link)?;
+    pub(super) fn of_session(session: Arc<Session>) -> io::Result<Self> {
+        let clients = Self::new(None, session.link().limits().spin)?;
+        session.link().check()?;
+        clients.add(&mut lock(&clients.turn), session)?;
         Ok(clients)
     }
 
@@ -334,7 +333,9 @@ impl<'l> Clients<'l> {
     fn accept<T: Task>(&self, turn: &mut Turn) -> Result<(), ServeError> {
         let Some(listener) = self.listener else { return Ok(()) };
         let accepted = listener.try_accept();
-        match accepted.and_then(|link| link.map_or(Ok(()), |link| self.add::<T>(turn, Arc::new(link)))) {
+        match accepted
+            .and_then(|link| link.map_or(Ok(()), |link| self.add(turn, Session::new::<T>(Arc::new(link)))))
+        {
             Ok(()) => Ok(()),
             Err(_) if listener.is_closed() => {
                 self.stop();
@@ -346,8 +347,8 @@ impl<'l> Clients<'l> {
         }
     }
 
-    fn add<T: Task>(&self, turn: &mut Turn, link: Arc<Link>) -> io::Result<()> {
-        let client = Client { token: turn.new_token(), session: Session::new::<T>(link) };
+    fn add(&self, turn: &mut Turn, session: Arc<Session>) -> io::Result<()> {
+        let client = Client { token: turn.new_token(), session };
         client.session.flush_by_epoll(Arc::clone(&self.epoll), client.token)?;
         turn.add(client);
         Ok(())

@@ -1,18 +1,28 @@
 use std::fmt;
+use std::io;
+use std::mem;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex};
 
 use super::super::connection::{Connection, Listener};
 use super::super::error::ServeError;
 use super::super::task::Task;
 use super::clients::Clients;
+use super::session::Session;
 use super::workers;
+use crate::sync::lock;
 
 /// What a generated server is made of.
 pub struct Server<S, T> {
     service: S,
     dispatch: fn(&mut S, T),
     crew: Option<Crew<S, T>>,
+    /// Locked by nobody: so a server is `Sync` where its service is.
+    preparations: Mutex<Vec<Preparation>>,
 }
+
+/// What is done before the first client is served.
+type Preparation = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
 /// Serves clients with so many threads.
 type Run<S, T> = fn(&S, fn(&S, T), &Clients<'_>, usize) -> Result<(), ServeError>;
@@ -30,7 +40,7 @@ struct Crew<S, T> {
 impl<S, T: Task> Server<S, T> {
     /// A server with one thread.
     pub fn new(service: S, dispatch: fn(&mut S, T)) -> Self {
-        Self { service, dispatch, crew: None }
+        Self { service, dispatch, crew: None, preparations: Mutex::default() }
     }
 
     /// The same with so many threads, at least one.
@@ -43,16 +53,29 @@ impl<S, T: Task> Server<S, T> {
         Self { crew: Some(Crew { workers, dispatch, run: workers::run::<S, T> }), ..self }
     }
 
+    /// The same, which does this before its first client is served.
+    #[must_use]
+    pub fn pre_serve(self, prepare: impl FnOnce() -> io::Result<()> + Send + 'static) -> Self {
+        lock(&self.preparations).push(Box::new(prepare));
+        self
+    }
+
     /// Serves one client until it hangs up.
     ///
     /// # Errors
     ///
-    /// Where the client breaks the protocol or a system call fails.
+    /// Where the client breaks the protocol, or a preparation or a system call fails.
     pub fn serve(&mut self, connection: Connection) -> Result<(), ServeError> {
         if self.crew.is_some() {
-            return self.serve_clients(&Clients::of_connection::<T>(connection)?);
+            let session = Session::new::<T>(connection.into_link());
+            // All that a server needs is made before it prepares, which may forbid to make it.
+            let clients = Clients::of_session(Arc::clone(&session))?;
+            return if self.meet(&session)? { self.serve_clients(&clients) } else { Ok(()) };
         }
         let (tasks, mut task) = (connection.calls::<T>(), None);
+        if !self.meet(tasks.session())? {
+            return Ok(());
+        }
         loop {
             match tasks.wait(&mut task) {
                 Ok(true) => self.run(&mut task),
@@ -68,9 +91,23 @@ impl<S, T: Task> Server<S, T> {
     ///
     /// # Errors
     ///
-    /// Where the listener fails; a client that breaks the protocol is hung up on, and the others go on.
+    /// Where a preparation or the listener fails; a client that breaks the protocol is hung up on, and the others go on.
     pub fn listen(&mut self, listener: &Listener) -> Result<(), ServeError> {
-        self.serve_clients(&Clients::of_listener(listener)?)
+        let clients = Clients::of_listener(listener)?;
+        self.prepare()?;
+        self.serve_clients(&clients)
+    }
+
+    /// Prepares between a client's introduction and ours, where there is something to prepare: false where the client is
+    /// gone before.
+    fn meet(&self, session: &Arc<Session>) -> Result<bool, ServeError> {
+        let is_prepared = lock(&self.preparations).is_empty();
+        if is_prepared { Ok(true) } else { session.prepare::<T>(|| self.prepare()) }
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        let preparations = mem::take(&mut *lock(&self.preparations));
+        preparations.into_iter().try_for_each(|prepare| prepare())
     }
 
     fn serve_clients(&mut self, clients: &Clients<'_>) -> Result<(), ServeError> {

@@ -1,6 +1,7 @@
 mod ahead;
 mod cancelling;
 mod decode;
+mod preparing;
 mod sending;
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     methods: &'static [Method],
     /// Which of our methods each of the client's is.
     client: OnceLock<Vec<Result<u32, Mismatch>>>,
+    /// Whether our introduction waits until this end is prepared to serve.
+    is_preparing: AtomicBool,
     outbox: Mutex<Outbox>,
     /// Whether something waits in the outbox; changed under its lock.
     has_queue: AtomicBool,
@@ -71,6 +74,7 @@ impl Session {
             service: T::SERVICE,
             methods: T::METHODS,
             client: OnceLock::new(),
+            is_preparing: AtomicBool::new(false),
             outbox: Mutex::new(Outbox::new(outlet)),
             has_queue: AtomicBool::new(false),
             reader: AtomicU64::new(0),
@@ -189,15 +193,26 @@ impl Session {
         if !message.descriptors.is_empty() {
             return Err(ProtocolError::DescriptorCount { declared: 0, actual: message.descriptors.len() });
         }
-        let ours = Hello::new(Role::Server, self.service, self.methods);
+        let ours = self.hello();
         let theirs = Hello::decode(message.body.start(), self.link.limits());
+        let theirs = theirs.and_then(|theirs| ours.check(&theirs).map(|()| theirs));
         // Our introduction goes out even where theirs does not fit: it says in words what we are.
-        let _ = self.put(Kind::Hello, 0, &mut ours.encode(), Vec::new());
+        if theirs.is_err() || !self.is_preparing.load(Ordering::Relaxed) {
+            self.introduce();
+        }
         let theirs = theirs?;
-        ours.check(&theirs)?;
         self.client
             .set(ours.match_methods(&theirs))
             .map_err(|_| ProtocolError::Order("a second introduction"))
+    }
+
+    fn hello(&self) -> Hello {
+        Hello::new(Role::Server, self.service, self.methods)
+    }
+
+    fn introduce(&self) {
+        // Where it cannot be sent, the client is gone.
+        let _ = self.put(Kind::Hello, 0, &mut self.hello().encode(), Vec::new());
     }
 
     /// Says why a call has no reply.

@@ -30,6 +30,10 @@ impl<T: Task> Tasks<T> {
         Self { session, tasks: PhantomData }
     }
 
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
     fn wait_for_input(&self) -> io::Result<()> {
         let link = self.session.link();
         if link.fall_asleep() { link.wait(PollFlags::POLLIN, Deadline::NEVER).map(drop) } else { Ok(()) }
