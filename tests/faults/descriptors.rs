@@ -23,7 +23,7 @@ fn p08_more_descriptors_than_a_message_may_have_are_refused_both_ways_with_the_n
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     for rings in [true, false] {
         let client = spawn(rings);
         warm(&client);
@@ -47,7 +47,7 @@ fn p10_p11_a_server_without_room_for_the_descriptors_of_a_call_says_so_and_serve
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     for rings in [true, false] {
         let client = spawn(rings);
         warm(&client);
@@ -96,7 +96,7 @@ fn p11_whatever_needs_a_descriptor_where_there_is_none_is_an_error_and_leaves_no
     warm(&client);
     for room in 1..24 {
         limit_descriptors(Some(room)).unwrap();
-        let before = Holdings::now();
+        let before = Holdings::with_mappings();
         // With more room they succeed, and what comes of it goes again.
         match Connection::spawn(test_command()) {
             Ok(_) | Err(SpawnError::Start(_) | SpawnError::Io(_)) => {}
@@ -126,7 +126,7 @@ fn p12_calls_with_more_descriptors_than_a_user_may_have_on_their_way_are_refused
     }
     let (client, server) = in_a_thread();
     warm(&client);
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, 100, 100).unwrap();
     let (begun, begins) = channel().unwrap();
     let (gate, closed) = channel().unwrap();

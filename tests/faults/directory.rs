@@ -22,7 +22,7 @@ fn without_a_current_directory_only_relative_paths_are_errors() {
     env::set_current_dir(gone.path()).unwrap();
     gone.close().unwrap();
     assert_eq!(env::current_dir().unwrap_err().kind(), ErrorKind::NotFound);
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
 
     warm(&early);
     for rings in [true, false] {

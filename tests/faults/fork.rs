@@ -24,7 +24,7 @@ fn copies_of_a_process_whose_threads_all_call_and_serve_are_refused_and_harmless
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     let directory = tempfile::tempdir().unwrap();
     let listener = Listener::bind(directory.path().join("worker")).unwrap();
     let (over, calls) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -85,7 +85,7 @@ fn a_copy_may_spawn_children_of_its_own() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     let client = spawn(true);
     warm(&client);
     let hammer = client.clone();

@@ -30,7 +30,7 @@ fn p27_calls_of_every_size_fit_through_a_socket_that_holds_less_than_a_packet() 
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     for (limits, workers) in [(without_rings(), 1), (without_rings(), 3), (Limits::default(), 1)] {
         let (ours, theirs) = narrow();
         let server = thread::spawn(move || serve(theirs.with_limits(limits), workers));
@@ -59,7 +59,7 @@ fn a_caller_with_a_time_has_an_error_when_nothing_more_goes_in() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     for rings in [true, false] {
         let client = spawn(rings);
         warm(&client);

@@ -14,7 +14,7 @@ fn a_child_without_room_for_rings_serves_over_the_socket() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     let client = spawn(true);
     client.limit_memory(Some(LITTLE)).unwrap();
     warm(&client);
@@ -35,7 +35,7 @@ fn a_message_for_which_a_child_has_no_memory_is_an_error_of_its_caller() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     for rings in [true, false] {
         let client = spawn(rings);
         warm(&client);
@@ -56,7 +56,7 @@ fn a_caller_without_room_for_rings_calls_over_the_socket_and_has_errors_for_what
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     {
         let (sender, receiver) = channel::<Vec<u8>>().unwrap();
         let client = spawn(true);

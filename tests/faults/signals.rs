@@ -47,7 +47,7 @@ fn p23_calls_of_every_size_go_on_in_storms_on_both_sides() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     for rings in [true, false] {
         // The child is spawned, and ends, in the storm as well.
         let _storm = Storm::on_this_thread();
@@ -98,7 +98,7 @@ fn p23_waits_with_a_time_take_that_time_in_a_storm() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     let time = Duration::from_millis(150);
     {
         let _storm = Storm::on_this_thread();
@@ -143,7 +143,7 @@ fn p23_accepting_connecting_and_channels_go_on_in_a_storm() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("worker");
     let listener = Listener::bind(&path).unwrap();

@@ -37,7 +37,7 @@ fn a_server_that_stands_still_keeps_those_waiting_who_wait_without_a_time() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     for rings in [true, false] {
         let client = spawn(rings);
         warm(&client);
@@ -69,7 +69,7 @@ fn a_stopped_server_is_ended_when_its_last_client_goes() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     let client = spawn(true);
     stop(client.process().unwrap());
     drop(client);
@@ -103,7 +103,7 @@ fn a_client_that_stands_still_keeps_nobody_else_waiting() {
     let _watchdog = Watchdog::new();
     for workers in [1, 3] {
         let directory = tempfile::tempdir().unwrap();
-        let before = Holdings::now();
+        let before = Holdings::with_mappings();
         let listener = Listener::bind(directory.path().join("worker")).unwrap();
         thread::scope(|scope| {
             let serving = &listener;
@@ -153,7 +153,7 @@ fn a_receiver_that_stands_still_makes_the_channel_full_and_then_has_everything()
         return;
     }
     let _watchdog = Watchdog::new();
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     {
         let (ours, theirs) = channel::<(u32, Vec<u8>)>().unwrap();
         let bootstrapper = unix_ipc::Bootstrapper::<(u32, Vec<u8>)>::new().unwrap();

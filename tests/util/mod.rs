@@ -49,7 +49,8 @@ impl Drop for Watchdog {
     }
 }
 
-/// What a process holds: open descriptors with what they are, child processes, and memory files that it has mapped.
+/// What a process holds: open descriptors with what they are, child processes, and, where it is asked for, memory files that it has
+/// mapped.
 ///
 /// Tests of one binary run at once in one process, so a test that counts runs in a process of its own
 /// ([`alone`]), or counts another process.
@@ -57,7 +58,7 @@ impl Drop for Watchdog {
 pub(crate) struct Holdings {
     descriptors: BTreeMap<u32, String>,
     children: Vec<String>,
-    mappings: usize,
+    mappings: Option<usize>,
 }
 
 impl Holdings {
@@ -66,9 +67,14 @@ impl Holdings {
         Self::of(process::id())
     }
 
+    /// Of this process, its mappings included. What is alive meanwhile has to have its rings already.
+    pub(crate) fn with_mappings() -> Self {
+        Self { mappings: Some(mappings(process::id())), ..Self::now() }
+    }
+
     /// Of any process of the same user.
     pub(crate) fn of(pid: u32) -> Self {
-        Self { descriptors: descriptors(pid), children: children(pid), mappings: mappings(pid) }
+        Self { descriptors: descriptors(pid), children: children(pid), mappings: None }
     }
 
     pub(crate) fn descriptor_count(&self) -> usize {
@@ -87,9 +93,10 @@ impl Holdings {
             let now = Self::of(pid);
             now.descriptors.len() == self.descriptors.len()
                 && now.children == self.children
-                && now.mappings == self.mappings
+                && self.mappings.is_none_or(|before| mappings(pid) == before)
         });
-        assert!(restored, "before: {self:?}\nafter: {:?}", Self::of(pid));
+        let after = Self { mappings: Some(mappings(pid)), ..Self::of(pid) };
+        assert!(restored, "before: {self:?}\nafter: {after:?}");
     }
 }
 
@@ -97,8 +104,8 @@ impl fmt::Debug for Holdings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> =
             self.descriptors.iter().map(|(number, what)| format!("{number} {what}")).collect();
-        let (children, mappings) = (&self.children, self.mappings);
-        write!(f, "{} descriptors {names:?}, children {children:?}, {mappings} mappings", names.len())
+        write!(f, "{} descriptors {names:?}, children {:?}", names.len(), self.children)?;
+        self.mappings.map_or(Ok(()), |mappings| write!(f, ", {mappings} mappings"))
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Liar<'a> {
     /// The calls that came and were not answered, for a server; the next call's id, for a client.
     pub(crate) calls: Vec<u64>,
     pub(crate) next_call: u64,
+    /// How many replies the victim has given.
+    pub(crate) replies: u64,
     /// What was offered and is not taken yet, and what is in use.
     pub(crate) offered: Option<Memory>,
     pub(crate) memory: Option<Memory>,
@@ -68,6 +70,7 @@ impl<'a> Liar<'a> {
             counts,
             calls: Vec::new(),
             next_call: 1,
+            replies: 0,
             offered: None,
             memory: None,
             is_heard: true,
@@ -122,6 +125,7 @@ impl<'a> Liar<'a> {
             let id = id.first_chunk().copied().map(u64::from_le_bytes).unwrap_or_default();
             match *kind {
                 super::wire::CALL => self.calls.push(id),
+                super::wire::REPLY => self.replies += 1,
                 RING => self.offer_came(id, &bytes, descriptors),
                 SWITCH if self.offered.is_some() => {
                     self.memory = self.offered.take();
@@ -133,8 +137,9 @@ impl<'a> Liar<'a> {
         if self.role == Role::Sender {
             return;
         }
-        let (calls, waits) = self.memory.as_mut().map(Memory::read).unwrap_or_default();
+        let (calls, replies, waits) = self.memory.as_mut().map(Memory::read).unwrap_or_default();
         self.calls.extend(calls);
+        self.replies += replies;
         if waits {
             let bell = super::wire::packet(BELL, 0, []);
             let _ = self.bare.try_send(&bell.bytes(), 0, MsgFlags::MSG_DONTWAIT);

@@ -5,6 +5,8 @@ use std::os::unix::fs::FileExt;
 
 use fastrand::Rng;
 
+use super::wire::{CALL, REPLY};
+
 /// The words in front of the records, by their places.
 const CONSUMED: u64 = 0;
 const ANSWER: u64 = 16;
@@ -122,10 +124,10 @@ impl Memory {
         true
     }
 
-    /// Passes over what the victim has written, as a receiver does, but for the ids of calls: those, and whether the victim waits
-    /// for room and has to be woken.
-    pub(crate) fn read(&mut self) -> (Vec<u64>, bool) {
-        let mut calls = Vec::new();
+    /// Passes over what the victim has written, as a receiver does: the ids of calls, how many replies there were, and whether the
+    /// victim waits for room and has to be woken.
+    pub(crate) fn read(&mut self) -> (Vec<u64>, u64, bool) {
+        let (mut calls, mut replies) = (Vec::new(), 0);
         let word = |memory: &Self, at: u64| {
             let mut word = [0; 8];
             let _ = memory.file.read_exact_at(&mut word, memory.theirs + at);
@@ -139,10 +141,9 @@ impl Memory {
             } else if first == 0 || first == u64::MAX {
                 break;
             } else {
-                calls.extend(
-                    (first as u8 == super::wire::CALL)
-                        .then(|| word(self, RECORDS + (self.read + 8) % self.their_bytes)),
-                );
+                let id = word(self, RECORDS + (self.read + 8) % self.their_bytes);
+                calls.extend((first as u8 == CALL).then_some(id));
+                replies += u64::from(first as u8 == REPLY);
                 self.read += ((first >> 32) + 16).next_multiple_of(self.align);
             }
         }
@@ -152,7 +153,7 @@ impl Memory {
         if waits {
             let _ = self.file.write_all_at(&[0; 8], self.theirs + 256);
         }
-        (calls, waits)
+        (calls, replies, waits)
     }
 
     /// Says that the ring has grown, which may be true.

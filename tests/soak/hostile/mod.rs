@@ -11,8 +11,10 @@ mod victim;
 #[path = "../../hostile_connection/wire.rs"]
 mod wire;
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::cell::Cell;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,8 @@ use fastrand::Rng;
 use nix::sys::socket::{
     AddressFamily, Shutdown, SockFlag, SockType, UnixAddr, connect, shutdown, socket, socketpair,
 };
+
+use unix_ipc::{CallError, Pending};
 
 use crate::settings::{self, BOUND};
 use crate::util::{Holdings, Watchdog, wait_until};
@@ -71,6 +75,8 @@ struct Den {
     path: PathBuf,
     /// Of the listener.
     honest: VaultClient,
+    /// The longest that an honest client has waited beside a liar.
+    longest: Cell<Duration>,
     files: Files,
     _process: Process,
     _directory: tempfile::TempDir,
@@ -90,61 +96,71 @@ impl Den {
         let files = Files::open().expect("there is room for descriptors");
         let before = victim.usage().expect("it is there");
         let (resident, _) = victim.memory().expect("it is there");
-        Self { victim, before, resident, path, honest, files, _process: process, _directory: directory }
+        Self {
+            victim,
+            before,
+            resident,
+            path,
+            honest,
+            longest: Cell::default(),
+            files,
+            _process: process,
+            _directory: directory,
+        }
     }
 
     /// One connection, in which something is said that depends on the seed alone.
-    fn lie_to(&self, target: Target, seed: u64, counts: &mut Counts) -> u64 {
+    fn lie_to(&self, target: Target, seed: u64, counts: &mut Counts) -> Heard {
         let _named = Named(target, seed);
         if target == Target::Listener {
-            let end = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None);
-            let end = end.expect("there is room for a socket");
-            let address = UnixAddr::new(&self.path).expect("a short path");
-            connect(end.as_raw_fd(), &address).expect("it listens");
-            let said = talk(Liar::new(target.role(), seed, end, &self.files, counts));
-            assert_eq!(self.honest.double(seed).expect("the others are served"), victim::doubled(seed));
-            return said;
+            return self.lie_beside_an_honest_client(seed, counts);
         }
         let flags = SockFlag::SOCK_CLOEXEC;
         let (end, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).expect("a pair");
-        let theirs = theirs.into();
-        let start = Instant::now();
-        let said = match target {
-            Target::Server | Target::ServerWithWorkers => {
+        let (liar, theirs) = (Liar::new(target.role(), seed, end, &self.files, counts), theirs.into());
+        let victim = &self.victim;
+        match target {
+            Target::Client => beside(liar, victim.begin_call(theirs)),
+            Target::Receiver => beside(liar, victim.begin_receive(theirs)),
+            Target::Sender => beside(liar, victim.begin_send(theirs)),
+            Target::Server | Target::ServerWithWorkers | Target::Listener => {
                 let workers = if target == Target::Server { 1 } else { 3 };
-                let serving = self.victim.begin_serve(theirs, workers).expect("the victim is there");
-                let said = talk(Liar::new(target.role(), seed, end, &self.files, counts));
-                let _named_by_the_victim: Result<(), String> = match serving.wait_timeout(BOUND) {
-                    Err(unix_ipc::CallError::Service(lie)) => Err(lie),
-                    ended => ended.map_err(|error| panic!("{error:?}")),
-                };
-                said
+                let serving = victim.begin_serve(theirs, workers).expect("the victim is there");
+                let heard = talk(liar);
+                match serving.wait_timeout(BOUND) {
+                    Ok(()) | Err(CallError::Service(_)) => heard,
+                    Err(error) => panic!("{error:?}"),
+                }
             }
-            Target::Client => self.talk_beside(end, target, seed, counts, |victim| victim.begin_call(theirs)),
-            Target::Receiver => {
-                self.talk_beside(end, target, seed, counts, |victim| victim.begin_receive(theirs))
-            }
-            Target::Sender => self.talk_beside(end, target, seed, counts, |victim| victim.begin_send(theirs)),
-            Target::Listener => unreachable!("has a socket of its own"),
-        };
-        assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
-        said
+        }
     }
 
-    /// Talks while the victim does something that ends when the liar has hung up.
-    fn talk_beside(
-        &self,
-        end: OwnedFd,
-        target: Target,
-        seed: u64,
-        counts: &mut Counts,
-        begin: impl FnOnce(&VictimClient) -> Result<unix_ipc::Pending<u64>, unix_ipc::CallError>,
-    ) -> u64 {
-        let pending = begin(&self.victim).expect("the victim is there");
-        let said = talk(Liar::new(target.role(), seed, end, &self.files, counts));
-        pending.wait_timeout(BOUND).expect("whoever waits has an answer, or an error");
-        said
+    /// Lies to a server that has another client, whose calls are answered all the time.
+    fn lie_beside_an_honest_client(&self, seed: u64, counts: &mut Counts) -> Heard {
+        let end = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None);
+        let end = end.expect("there is room for a socket");
+        let address = UnixAddr::new(&self.path).expect("a short path");
+        connect(end.as_raw_fd(), &address).expect("it listens");
+        let (over, client) = (AtomicBool::new(false), &self.honest);
+        thread::scope(|scope| {
+            let over = &over;
+            let honest = scope.spawn(move || {
+                let mut longest = Duration::ZERO;
+                while !over.load(Ordering::Relaxed) {
+                    let start = Instant::now();
+                    let doubled = client.double(seed).expect("the others are served");
+                    assert_eq!(doubled, victim::doubled(seed));
+                    longest = longest.max(start.elapsed());
+                }
+                longest
+            });
+            let heard = talk(Liar::new(Role::Client, seed, end, &self.files, counts));
+            over.store(true, Ordering::Relaxed);
+            let longest = honest.join().expect("an honest client has its answers");
+            self.longest.set(self.longest.get().max(longest));
+            heard
+        })
     }
 
     /// The victim holds what it held, and has not had more than its limits allow.
@@ -162,8 +178,23 @@ impl Den {
 /// What an allocator keeps, threads come with, and a handler has in its hands.
 const SLACK: u64 = 16 << 20;
 
-/// Says one thing after another, until the victim has hung up or has heard enough: how many there were.
-fn talk(mut liar: Liar<'_>) -> u64 {
+/// How many messages there were, and how many replies, values or answered calls came of them.
+#[derive(Clone, Copy, Default)]
+struct Heard {
+    said: u64,
+    answered: u64,
+}
+
+/// Talks while the victim does something that ends when the liar has hung up.
+fn beside(liar: Liar<'_>, begun: Result<Pending<u64>, CallError>) -> Heard {
+    let pending = begun.expect("the victim is there");
+    let heard = talk(liar);
+    let answered = pending.wait_timeout(BOUND).expect("whoever waits has an answer, or an error");
+    Heard { answered, ..heard }
+}
+
+/// Says one thing after another, until the victim has hung up or has heard enough.
+fn talk(mut liar: Liar<'_>) -> Heard {
     let before: u64 = liar.counts.values().sum();
     lies::introduce(&mut liar);
     // Until then nothing is so wrong that the connection has to end: what comes later is told to one in full use.
@@ -188,7 +219,7 @@ fn talk(mut liar: Liar<'_>) -> u64 {
         let _ = shutdown(liar.bare.0.as_raw_fd(), Shutdown::Write);
         liar.wait(Duration::from_millis(1));
     }
-    liar.counts.values().sum::<u64>() - before
+    Heard { said: liar.counts.values().sum::<u64>() - before, answered: liar.replies }
 }
 
 /// A victim that sends much offers a lane, which is not always taken.
@@ -211,31 +242,36 @@ fn lies_of_every_kind_end_at_most_the_connection_they_are_told_on() {
     let only = settings::number("SOAK_CONNECTION", 0);
     eprintln!("seed {seed}");
     let _watchdog = Watchdog::after(BOUND + Duration::from_millis(20 * messages));
-    let before = Holdings::now();
+    let before = Holdings::with_mappings();
     let den = Den::open();
     let mut rng = Rng::with_seed(seed);
-    let (mut said, mut connections, mut peak) = ([0; Target::ALL.len()], 0_u64, 0);
-    let mut counts = Counts::new();
-    while said.iter().sum::<u64>() < messages {
-        for (target, said) in Target::ALL.into_iter().zip(&mut said) {
+    let mut heard = [Heard::default(); Target::ALL.len()];
+    let (mut counts, mut connections, mut peak) = (Counts::new(), 0_u64, 0);
+    while heard.iter().map(|heard| heard.said).sum::<u64>() < messages {
+        for (target, heard) in Target::ALL.into_iter().zip(&mut heard) {
             // Each has as many as the others.
-            let share = *said + 2000.min(messages / Target::ALL.len() as u64 + 1);
-            while *said < share {
+            let share = heard.said + 2000.min(messages / Target::ALL.len() as u64 + 1);
+            while heard.said < share {
                 let seed = if only > 0 { only } else { rng.u64(..) };
-                *said += den.lie_to(target, seed, &mut counts).max(1);
+                let Heard { said, answered } = den.lie_to(target, seed, &mut counts);
+                heard.said += said.max(1);
+                heard.answered += answered;
                 connections += 1;
             }
             peak = den.assert_restored();
         }
     }
     let usage = den.victim.usage().expect("it is there");
-    let resident = den.resident;
+    let (resident, longest) = (den.resident, den.longest.get());
     drop(den);
     before.assert_restored();
-    let sum: u64 = said.iter().sum();
-    eprintln!("{sum} messages in {connections} connections, seed {seed}");
-    Target::ALL.iter().zip(said).for_each(|(target, said)| eprintln!("  {said:8} to a {target:?}"));
+    eprintln!("{connections} hostile connections, seed {seed}");
+    for (target, Heard { said, answered }) in Target::ALL.into_iter().zip(heard) {
+        eprintln!("  {said:8} messages to a {target:?}, {answered} answered");
+        assert!(answered > 0 || only > 0, "nothing that is right gets through");
+    }
     counts.iter().for_each(|(kind, count)| eprintln!("  {count:8} × {kind}"));
+    eprintln!("  an honest client beside them waited {longest:.1?} at most");
     eprintln!(
         "  the victim has {usage:?}, had {} KiB at first and {} KiB at most",
         resident >> 10,

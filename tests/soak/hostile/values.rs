@@ -41,7 +41,8 @@ impl Value {
             Self::Sender(sender) => drop(sender.try_send(7)),
             Self::Receiver(receiver) => drop(receiver.try_recv()),
             Self::Shared(memory) => {
-                drop(std::hint::black_box(memory.iter().map(|byte| u64::from(*byte)).sum::<u64>()))
+                let sum: u64 = memory.iter().map(|byte| u64::from(*byte)).sum();
+                std::hint::black_box(sum);
             }
             Self::Writable(mut memory) => {
                 let end = memory.len().saturating_sub(1);

@@ -34,7 +34,7 @@ impl House {
         let server = thread::spawn(move || TargetServer::new(Victim).workers(2).listen(&serving));
         let honest = TargetClient::connect(listener.path()).expect("it listens");
         warm(&honest);
-        let before = (Holdings::now(), threads());
+        let before = (Holdings::with_mappings(), threads());
         Self { listener, server, honest, before, _directory: directory }
     }
 

@@ -119,7 +119,7 @@ fn kills_at_every_kind_of_moment_hang_and_leak_nothing() {
     let seed = settings::seed();
     eprintln!("seed {seed}");
     let _watchdog = Watchdog::after(BOUND + Duration::from_secs(kills));
-    let (before, threads) = (Holdings::now(), util::threads());
+    let (before, threads) = (Holdings::with_mappings(), util::threads());
     let mut rng = Rng::with_seed(seed);
     let mut rows = BTreeMap::<_, Row>::new();
     let house = House::open();
