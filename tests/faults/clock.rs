@@ -9,7 +9,7 @@ use std::env;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -23,7 +23,7 @@ use unix_ipc::{
     channel,
 };
 
-use crate::service::{serve_in_child, spawn, warm};
+use crate::service::{serve_in_child, spawn, takes, warm};
 use crate::sys;
 use crate::util::{Holdings, Watchdog, alone};
 
@@ -64,15 +64,6 @@ fn assert_jumping() {
     assert_eq!(refused, Err(Errno::EPERM));
 }
 
-/// Runs something, which has to take at least its time, and far less than the clock jumps.
-#[track_caller]
-fn takes(time: Duration, wait: impl FnOnce()) {
-    let start = Instant::now();
-    wait();
-    let waited = start.elapsed();
-    assert!(waited >= time, "{waited:?} instead of {time:?}");
-}
-
 #[test]
 fn waits_are_as_long_as_they_were_asked_for_while_the_clock_on_the_wall_jumps() {
     if env::var_os("UNIX_IPC_CONNECTION").is_some() {
@@ -108,7 +99,7 @@ fn wait_in_every_way() {
     thread::scope(|scope| {
         for call in calls {
             scope.spawn(move || {
-                takes(time, || assert!(matches!(call.wait_timeout(time), Err(CallError::Timeout { .. }))))
+                takes(time, || assert!(matches!(call.wait_timeout(time), Err(CallError::Timeout { .. }))));
             });
         }
         takes(time, || assert!(matches!(hasty.echo(b"waits"), Err(CallError::Timeout { .. }))));

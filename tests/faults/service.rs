@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::thread;
+use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -162,4 +163,13 @@ pub(crate) fn warm(client: &WorkerClient) {
     for number in 0..30_u8 {
         assert_eq!(client.echo(&[number; 10]).expect("it serves"), [number; 10]);
     }
+}
+
+/// Waits for something that has to take this time at least. That it comes to an end is what the watchdog sees.
+#[track_caller]
+pub(crate) fn takes(time: Duration, wait: impl FnOnce()) {
+    let start = Instant::now();
+    wait();
+    let waited = start.elapsed();
+    assert!(waited >= time, "{waited:?} instead of {time:?}");
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
@@ -14,7 +14,9 @@ use unix_ipc::{
     SpawnOptions, channel,
 };
 
-use crate::service::{Hand, STORM, WorkerClient, WorkerServer, null, serve_in_child, spawn_with, warm};
+use crate::service::{
+    Hand, STORM, WorkerClient, WorkerServer, null, serve_in_child, spawn_with, takes, warm,
+};
 use crate::sys;
 use crate::util::{Holdings, Watchdog, alone};
 
@@ -54,10 +56,8 @@ fn p23_calls_of_every_size_go_on_in_storms_on_both_sides() {
         let client = spawn_with(rings, &[(STORM, "1")]);
         warm(&client);
         for number in 0..300_usize {
-            let bytes = vec![
-                number as u8;
-                [10, 1000, 70_000, 2 << 20][usize::from(number % 50 == 0) * 3 | number % 3]
-            ];
+            let len = if number % 50 == 0 { 2 << 20 } else { [10, 1000, 70_000][number % 3] };
+            let bytes = vec![number as u8; len];
             assert!(client.echo(&bytes).unwrap() == bytes);
         }
         for _ in 0..50 {
@@ -81,15 +81,6 @@ fn p23_calls_of_every_size_go_on_in_storms_on_both_sides() {
 
 fn warm_once(client: &WorkerClient) {
     assert_eq!(client.echo(b"again").unwrap(), b"again");
-}
-
-/// Whether it takes its time, and comes to an end: that it does is what the watchdog sees.
-#[track_caller]
-fn takes(time: Duration, wait: impl FnOnce()) {
-    let start = Instant::now();
-    wait();
-    let waited = start.elapsed();
-    assert!(waited >= time, "{waited:?} instead of {time:?}");
 }
 
 #[test]

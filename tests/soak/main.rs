@@ -10,11 +10,11 @@
 //! | `SOAK_KILLS` | how many processes are killed, by turns at every kind of moment | 32 |
 //! | `SOAK_MESSAGES` | how many hostile messages are sent, by turns to every kind of victim | 20,000 |
 //! | `SOAK_SEED` | where the random numbers begin | another one each time |
+//! | `SOAK_CONNECTION` | the seed of the one hostile connection that is made again and again | every one has another |
 //!
-//! The seed is printed, and stands in front of whatever failed. The same seed sends the same bytes and waits as long before each kill;
-//! what the kernel makes of it in between is its own affair, so a failure that needs its timing may take some turns to return. A
-//! connection of the hostile part has a seed of its own, from which it can be had alone: those that found something stand in
-//! `hostile::FOUND`.
+//! The seed is printed before anything happens. The same seed chooses the same lies and waits as long before each kill; what the kernel, and
+//! the other end, make of it in between is their own affair, so a failure that needs their timing may take some turns to return.
+//! Each hostile connection has a seed of its own, which is printed when it fails.
 //!
 //! What decides is never how long something took: a wait has a bound far above what it takes, and the longest is printed.
 #![cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! The victim is a process of its own. It may end no connection but the liar's, and holds afterwards what it held before.
 
+mod forgery;
 mod liar;
 mod lies;
 mod memory;
