@@ -7,7 +7,7 @@
 //!
 //! | variable | what it sets | if it is not set |
 //! | --- | --- | --- |
-//! | `SOAK_KILLS` | how many processes are killed, by turns at every kind of moment | 32 |
+//! | `SOAK_KILLS` | how many processes are killed, by turns at every kind of moment | 36 |
 //! | `SOAK_MESSAGES` | how many hostile messages are sent, by turns to every kind of victim | 20,000 |
 //! | `SOAK_SEED` | where the random numbers begin | another one each time |
 //! | `SOAK_CONNECTION` | the seed of the one hostile connection that is made again and again | every one has another |

@@ -25,6 +25,8 @@ pub(crate) enum Moment {
     Call,
     /// Messages with descriptors are on their way, in both directions.
     Descriptors,
+    /// Values stream through a channel that came with a call.
+    Stream,
     /// Who sends waits for room.
     Full,
     /// Who waits does not sleep: the processes call each other's cores awake.
@@ -36,11 +38,12 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Introduction,
         Self::LongMessages,
         Self::Call,
         Self::Descriptors,
+        Self::Stream,
         Self::Full,
         Self::Spinning,
         Self::Sleeping,
@@ -115,7 +118,7 @@ fn kills_at_every_kind_of_moment_hang_and_leak_nothing() {
     if service::is_victim() || !settings::alone() {
         return;
     }
-    let kills = settings::number("SOAK_KILLS", 32);
+    let kills = settings::number("SOAK_KILLS", 36);
     let seed = settings::seed();
     eprintln!("seed {seed}");
     let _watchdog = Watchdog::after(BOUND + Duration::from_secs(kills));

@@ -17,6 +17,8 @@ pub(crate) trait Target {
     fn pass(&self, files: Vec<Handle<File>>) -> Vec<Handle<File>>;
     #[oneway]
     fn swallow(&self, bytes: &[u8]);
+    /// Sends numbers for as long as somebody receives.
+    fn stream(&self, to: Sender<u64>);
     /// Says that it has begun, and answers when the gate is gone.
     fn wait(&self, begun: Sender<()>, gate: Receiver<()>);
 }
@@ -33,6 +35,10 @@ impl Target for Victim {
     }
 
     fn swallow(&self, _bytes: &[u8]) {}
+
+    fn stream(&self, to: Sender<u64>) {
+        (0..).all(|number| to.send(number).is_ok());
+    }
 
     fn wait(&self, begun: Sender<()>, gate: Receiver<()>) {
         let _ = begun.send(());
@@ -188,6 +194,14 @@ fn call(client: &TargetClient, moment: Moment, rng: &mut Rng) -> Result<(), Call
             let passed = client.pass(files.into_iter().map(Handle::from).collect())?;
             assert_eq!(passed.len(), count);
             Ok(())
+        }
+        Moment::Stream => {
+            let (to, numbers) = channel().map_err(|source| CallError::Io { method: "channel", source })?;
+            let call = client.begin_stream(to)?;
+            let came = numbers.iter().map_while(Result::ok);
+            let in_order = came.zip(0..).all(|(number, expected)| number == expected);
+            assert!(in_order, "another's numbers");
+            call.wait()
         }
         Moment::Full => client.swallow(&[1; 20_000]),
         _ => client.echo(b"hello").map(|echo| assert_eq!(echo, b"hello")),
