@@ -250,6 +250,10 @@ fn lies_of_every_kind_end_at_most_the_connection_they_are_told_on() {
     let (mut counts, mut connections, mut peak) = (Counts::new(), 0_u64, 0);
     while heard.iter().map(|heard| heard.said).sum::<u64>() < messages {
         for (target, heard) in Target::ALL.into_iter().zip(&mut heard) {
+            // Nothing can be said to one that sends but through a lane.
+            if target == Target::Sender && cfg!(unix_ipc_without_rings) {
+                continue;
+            }
             // Each has as many as the others.
             let share = heard.said + 2000.min(messages / Target::ALL.len() as u64 + 1);
             while heard.said < share {
@@ -269,7 +273,7 @@ fn lies_of_every_kind_end_at_most_the_connection_they_are_told_on() {
     eprintln!("{connections} hostile connections, seed {seed}");
     for (target, Heard { said, answered }) in Target::ALL.into_iter().zip(heard) {
         eprintln!("  {said:8} messages to a {target:?}, {answered} answered");
-        assert!(answered > 0 || only > 0, "nothing that is right gets through");
+        assert!(answered > 0 || said == 0 || only > 0, "nothing that is right gets through");
     }
     counts.iter().for_each(|(kind, count)| eprintln!("  {count:8} × {kind}"));
     eprintln!("  an honest client beside them waited {longest:.1?} at most");
