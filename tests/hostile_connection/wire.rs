@@ -1,4 +1,5 @@
 //! Packets by hand, and the service whose name is taken in vain.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::fs::File;
 use std::io::IoSlice;

@@ -49,7 +49,8 @@ impl Drop for Watchdog {
     }
 }
 
-/// What a process holds: open descriptors with what they are, and child processes.
+/// What a process holds: open descriptors with what they are, child processes, and, where it is asked for, memory files that it has
+/// mapped.
 ///
 /// Tests of one binary run at once in one process, so a test that counts runs in a process of its own
 /// ([`alone`]), or counts another process.
@@ -57,6 +58,7 @@ impl Drop for Watchdog {
 pub(crate) struct Holdings {
     descriptors: BTreeMap<u32, String>,
     children: Vec<String>,
+    mappings: Option<usize>,
 }
 
 impl Holdings {
@@ -65,9 +67,14 @@ impl Holdings {
         Self::of(process::id())
     }
 
+    /// Of this process, its mappings included. What is alive meanwhile has to have its rings already.
+    pub(crate) fn with_mappings() -> Self {
+        Self { mappings: Some(mappings(process::id())), ..Self::now() }
+    }
+
     /// Of any process of the same user.
     pub(crate) fn of(pid: u32) -> Self {
-        Self { descriptors: descriptors(pid), children: children(pid) }
+        Self { descriptors: descriptors(pid), children: children(pid), mappings: None }
     }
 
     pub(crate) fn descriptor_count(&self) -> usize {
@@ -84,9 +91,12 @@ impl Holdings {
     pub(crate) fn assert_restored_in(&self, pid: u32) {
         let restored = wait_until(Duration::from_secs(20), || {
             let now = Self::of(pid);
-            now.descriptors.len() == self.descriptors.len() && now.children == self.children
+            now.descriptors.len() == self.descriptors.len()
+                && now.children == self.children
+                && self.mappings.is_none_or(|before| mappings(pid) == before)
         });
-        assert!(restored, "before: {self:?}\nafter: {:?}", Self::of(pid));
+        let after = Self { mappings: Some(mappings(pid)), ..Self::of(pid) };
+        assert!(restored, "before: {self:?}\nafter: {after:?}");
     }
 }
 
@@ -94,7 +104,8 @@ impl fmt::Debug for Holdings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> =
             self.descriptors.iter().map(|(number, what)| format!("{number} {what}")).collect();
-        write!(f, "{} descriptors {names:?}, children {:?}", names.len(), self.children)
+        write!(f, "{} descriptors {names:?}, children {:?}", names.len(), self.children)?;
+        self.mappings.map_or(Ok(()), |mappings| write!(f, ", {mappings} mappings"))
     }
 }
 
@@ -130,9 +141,20 @@ pub(crate) fn children(pid: u32) -> Vec<String> {
     children
 }
 
+/// The mappings of memory files (memfd_create(2)) in a process: rings, lanes, and messages in memory.
+pub(crate) fn mappings(pid: u32) -> usize {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.lines().filter(|line| line.contains("/memfd:")).count()
+}
+
 /// The number of threads of this process.
 pub(crate) fn threads() -> usize {
-    fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+    threads_of(process::id())
+}
+
+/// The number of threads of any process of the same user.
+pub(crate) fn threads_of(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 /// Whether a process exists and is no zombie.

@@ -35,8 +35,8 @@ impl Core {
 
     /// Says what there was no room for, as far as there is some now.
     pub(super) fn say_unsaid(&self, state: &mut State) {
-        // A copy of the process has no say, and what is over needs none.
-        if state.calls.ended().is_some() || state.moving || self.link.check().is_err() {
+        // What is over needs no word.
+        if state.calls.ended().is_some() || state.moving {
             return state.unsaid.0.clear();
         }
         while let Some(id) = state.unsaid.0.front().copied() {

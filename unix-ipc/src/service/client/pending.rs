@@ -72,10 +72,12 @@ impl<T, E> Pending<T, E> {
 
     /// Whether [`wait`](Self::wait) would return at once. Reads what has come, and never blocks.
     pub fn is_ready(&self) -> bool {
-        self.core.is_ready(self.id)
+        !self.core.link.is_here() || self.core.is_ready(self.id)
     }
 
     fn wait_until(mut self, patience: Patience) -> Result<T, CallError<E>> {
+        // In a copy of this process nobody reads who could hand the reply over.
+        self.core.link.check().map_err(|source| CallError::Io { method: self.method, source })?;
         let id = mem::take(&mut self.id);
         let reply = self.core.reply(id, None, self.method, patience).map_err(CallError::widen)?;
         self.core.result(reply, self.method, self.decode)
@@ -118,7 +120,7 @@ impl Core {
 
 impl<T, E> Drop for Pending<T, E> {
     fn drop(&mut self) {
-        if self.id != 0 {
+        if self.id != 0 && self.core.link.is_here() {
             self.core.give_up(self.id);
         }
     }

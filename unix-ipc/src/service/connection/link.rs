@@ -149,10 +149,16 @@ impl Link {
         lock(&self.inbox).is_in_a_message()
     }
 
+    /// Whether this process made it. In a copy of that process no lock may be taken: whoever held it is not there to let it go.
+    #[inline]
+    pub(crate) fn is_here(&self) -> bool {
+        self.made_in.is_current()
+    }
+
     /// An error in a copy of the process that made this, and for what is no socket of packets.
     #[inline]
     pub(crate) fn check(&self) -> io::Result<()> {
-        if !self.made_in.is_current() {
+        if !self.is_here() {
             let message = "the connection belongs to the process that this one was forked from";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
@@ -216,7 +222,7 @@ impl Link {
     }
 
     fn shut_down(&self, how: Shutdown) {
-        if self.made_in.is_current() {
+        if self.is_here() {
             let _ = self.socket.shut_down(how);
         }
     }

@@ -75,6 +75,9 @@ impl<T: Task> Iterator for Tasks<T> {
 /// Nobody comes back to send what waits, and who sent it was told that it is on its way.
 impl<T> Drop for Tasks<T> {
     fn drop(&mut self) {
+        if !self.session.link().is_here() {
+            return;
+        }
         self.session.flush_by_nobody();
         // Where it cannot be sent, the client is gone.
         let _ = self.flush();
