@@ -6,6 +6,8 @@ mod client;
 mod connection;
 mod ended;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod hello;
 mod message;
 mod server;

@@ -2,6 +2,8 @@
 
 mod begin;
 mod call;
+#[cfg(any(fuzzing, test))]
+pub(super) mod fuzzing;
 mod handle;
 mod moved;
 mod pending;

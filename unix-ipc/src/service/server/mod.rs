@@ -1,6 +1,8 @@
 //! The serving end: one thread by default, workers where the service allows it.
 
 mod clients;
+#[cfg(any(fuzzing, test))]
+pub(super) mod fuzzing;
 mod outbox;
 mod reply;
 mod serve;
