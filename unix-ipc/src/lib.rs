@@ -144,6 +144,9 @@ mod codec;
 mod deadline;
 mod error;
 mod frame;
+#[cfg(all(any(fuzzing, test), feature = "macros"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "serde")]
 mod handle;
 mod limits;

@@ -10,6 +10,8 @@ mod deserializer;
 mod encoder;
 mod error;
 mod format;
+#[cfg(all(any(fuzzing, test), feature = "macros"))]
+pub(crate) mod fuzzing;
 mod reply_path;
 mod room;
 mod serializer;

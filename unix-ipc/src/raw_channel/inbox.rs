@@ -349,6 +349,13 @@ impl Inbox {
         allowed
     }
 
+    /// How many messages are half received, and how much memory they have.
+    #[cfg(all(any(fuzzing, test), feature = "macros"))]
+    pub(super) fn held(&self) -> (usize, usize) {
+        let bytes = self.unfinished.iter().map(|unfinished| unfinished.body.held_bytes());
+        (self.count(false), bytes.sum())
+    }
+
     fn count(&self, refused: bool) -> usize {
         self.unfinished.iter().filter(|unfinished| unfinished.refused == refused).count()
     }

@@ -18,6 +18,12 @@ use crate::sys::core;
 use crate::sys::pages::Pages;
 use crate::sys::receive::{Received, Wait};
 
+/// So many times a ring goes round before the socket is looked at, although there was something in the ring all the while.
+const LAPS: u64 = 16;
+
+/// The packets that such a look takes at most.
+const MOST_HEARD: usize = 256;
+
 /// The receiving end of a ring between two processes.
 pub(crate) type Receiving = RingReceiver<Arc<Pages>>;
 
@@ -30,6 +36,8 @@ pub(crate) struct Inlet {
     early: VecDeque<Early>,
     /// What the socket said last; what is in the ring comes first.
     last: Option<Last>,
+    /// How far the ring was read when that was said, or else when it was last the socket's turn.
+    heard_at: u64,
     /// Whether the other end was told that this one sleeps.
     asleep: bool,
 }
@@ -52,7 +60,7 @@ enum Last {
 
 impl Inlet {
     pub(super) fn new(ring: Receiving, spin: Duration) -> Self {
-        Self { ring, spin: Spin::new(spin), early: VecDeque::new(), last: None, asleep: false }
+        Self { ring, spin: Spin::new(spin), early: VecDeque::new(), last: None, heard_at: 0, asleep: false }
     }
 
     /// Looks for a short packet that has no descriptors, for as long as that may pay off where `wait` says so: its length, or 0 where
@@ -62,10 +70,12 @@ impl Inlet {
         if self.asleep {
             self.wake_up();
         }
+        if self.last.is_some() || self.is_turn_of_socket() {
+            return 0;
+        }
         let mut length = self.ring.receive_short(packet);
         if length == 0
             && wait != Wait::No
-            && self.last.is_none()
             && self.spin.wait(|| self.ring.has_packet(), || is_elsewhere(&self.ring))
         {
             length = self.ring.receive_short(packet);
@@ -84,10 +94,40 @@ impl Inlet {
         socket: &Socket,
         wait: Wait,
     ) -> Result<Found, RecvError> {
+        let heard = self.is_turn_of_socket() && self.look_at_socket(socket)?;
         match self.take(packet, socket)? {
             Some(found) => Ok(found),
+            // There may be room, for which nobody rings again.
+            None if heard && self.last.is_none() => Ok(Found::Bell),
             None => self.sleep(packet, socket, wait),
         }
+    }
+
+    /// Whether the ring was read for long without a look at the socket, which says when the other end is gone: what that left in
+    /// the ring may have no end.
+    #[inline]
+    fn is_turn_of_socket(&self) -> bool {
+        let most = LAPS.wrapping_mul(self.ring.bytes() as u64);
+        self.ring.position().wrapping_sub(self.heard_at) >= most && self.last.is_none()
+    }
+
+    /// Hears what the socket has said meanwhile: whether that was anything.
+    #[cold]
+    fn look_at_socket(&mut self, socket: &Socket) -> Result<bool, RecvError> {
+        self.heard_at = self.ring.position();
+        let mut buffer = PacketBuffer::take();
+        let mut heard = 0;
+        while heard < MOST_HEARD && self.last.is_none() && self.hear(&mut buffer, socket, Wait::No)? {
+            heard += 1;
+        }
+        Ok(heard > 0)
+    }
+
+    /// Whether all is read that the other end can have sent before what the socket said last: no sender is further ahead
+    /// than by a whole ring.
+    fn is_read(&self) -> bool {
+        let read = self.ring.position().wrapping_sub(self.heard_at);
+        self.last.is_some() && read >= self.ring.bytes() as u64
     }
 
     #[cold]
@@ -143,7 +183,7 @@ impl Inlet {
 
     /// The beginning of the next packet in the ring, which stays there: `None` where there is none.
     pub(super) fn peek(&self) -> Option<[u8; PEEKED]> {
-        self.ring.peek()
+        if self.last.is_some() || self.is_turn_of_socket() { None } else { self.ring.peek() }
     }
 
     /// Takes the packet of this length that was peeked at, and has no descriptors: what is behind its beginning is
@@ -167,6 +207,9 @@ impl Inlet {
     /// Takes the next packet out of the ring, with its descriptors.
     #[inline]
     fn take(&mut self, packet: &mut [u8], socket: &Socket) -> Result<Option<Found>, RecvError> {
+        if self.is_read() {
+            return Ok(None);
+        }
         let bytes = self.ring.receive(packet).map_err(ProtocolError::from)?;
         if bytes == 0 {
             return Ok(None);
@@ -198,7 +241,7 @@ impl Inlet {
         let received = match socket.receive(buffer, wait) {
             Ok(Some(received)) => received,
             Ok(None) => {
-                self.last = Some(Last::End);
+                self.say_last(Last::End);
                 return Ok(true);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -210,11 +253,16 @@ impl Inlet {
             (Kind::Bell, Form::Whole) if received.descriptors.is_empty() => {}
             (Kind::Descriptors, Form::Whole) => self.keep(header.descriptors, received)?,
             (Kind::Fault | Kind::Reset, Form::Whole) => {
-                self.last = Some(Last::Packet(bytes.to_vec(), received));
+                self.say_last(Last::Packet(bytes.to_vec(), received));
             }
             (kind, _) => return Err(ProtocolError::Kind(kind as u8).into()),
         }
         Ok(true)
+    }
+
+    fn say_last(&mut self, last: Last) {
+        self.last = Some(last);
+        self.heard_at = self.ring.position();
     }
 
     /// Keeps descriptors until their message is read; the other end waits when there are as many as one may carry.

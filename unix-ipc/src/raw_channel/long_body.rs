@@ -84,6 +84,12 @@ impl LongBody {
         self.received = self.received.saturating_add(piece);
     }
 
+    /// How much memory it has.
+    #[cfg(all(any(fuzzing, test), feature = "macros"))]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.head.as_ref().map_or(0, Vec::capacity) + self.bytes.capacity() + self.behind.capacity()
+    }
+
     /// How much the block lacks, or everything.
     fn left(&self) -> usize {
         self.block.saturating_sub(self.bytes.len())

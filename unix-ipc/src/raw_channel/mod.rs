@@ -1,6 +1,8 @@
 //! Whole messages over a socket: bytes and descriptors, never partial.
 
 mod body;
+#[cfg(all(any(fuzzing, test), feature = "macros"))]
+pub(crate) mod fuzzing;
 mod inbox;
 mod incoming;
 #[cfg(feature = "macros")]

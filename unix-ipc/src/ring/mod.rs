@@ -12,6 +12,8 @@
 //! at a time, once, and holds it against what it can be.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic_in_result_fn)]
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod memory;
 #[cfg(test)]
 mod model;

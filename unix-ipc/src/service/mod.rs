@@ -7,6 +7,8 @@ mod connection;
 mod current;
 mod ended;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod hello;
 mod message;
 mod server;

@@ -3,6 +3,8 @@
 mod begin;
 mod call;
 mod cancel;
+#[cfg(any(fuzzing, test))]
+pub(super) mod fuzzing;
 mod handle;
 mod moved;
 mod patience;

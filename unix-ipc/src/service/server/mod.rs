@@ -2,6 +2,8 @@
 
 mod clients;
 mod context;
+#[cfg(any(fuzzing, test))]
+pub(super) mod fuzzing;
 mod outbox;
 mod reply;
 mod serve;
