@@ -35,7 +35,8 @@
 //! A call has its result or a [`CallError`], which says what became of it: the service's own error, a panic with its
 //! message, or the child's exit status or signal. The child ends when the last client is dropped, and with its
 //! parent at the latest; [`SpawnOptions`] are for [`Connection::spawn_with`]. In a test, [`test_command`] is the
-//! command that runs the same test as the child.
+//! command that runs the same test as the child. A [`Pool`] keeps several such children, replaces those that die, and repeats
+//! the calls that may be repeated.
 //!
 //! # Many clients, and both directions
 //!
@@ -172,8 +173,9 @@ pub use self::limits::Limits;
 pub use self::raw_channel::{RawReceiver, RawSender, raw_channel};
 #[cfg(feature = "macros")]
 pub use self::service::{
-    CallError, Connection, Incoming, Listener, PeerCredentials, PeerExit, Pending, ServeError, SpawnError,
-    SpawnOptions, Task, test_command,
+    CallError, Connection, Incoming, Listener, PeerCredentials, PeerExit, Pending, Pool, PoolCounters,
+    PoolError, PoolOptions, ServeError, ServiceClient, SpawnError, SpawnOptions, Task, Worker, WorkerFailure,
+    test_command,
 };
 #[cfg(feature = "serde")]
 pub use self::shared_memory::{SharedMemory, SharedMemoryMut};

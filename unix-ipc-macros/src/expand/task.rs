@@ -99,7 +99,8 @@ fn description(service: &Service) -> TokenStream {
         let cfgs = &method.forwarded.cfgs;
         let (name, signature, oneway) =
             (method.plain_name(), text::signature(method), method.reply.is_none());
-        quote!(#(#cfgs)* #library::__private::Method::new(#name, #signature, #oneway))
+        let idempotent = method.idempotent.then(|| quote!(.idempotent()));
+        quote!(#(#cfgs)* #library::__private::Method::new(#name, #signature, #oneway) #idempotent)
     });
     quote! {
         #[automatically_derived]

@@ -21,12 +21,19 @@ pub struct Method {
     name: &'static str,
     signature: &'static str,
     oneway: bool,
+    idempotent: bool,
 }
 
 impl Method {
     /// A method: its name, its signature as text, and whether it has no reply.
     pub const fn new(name: &'static str, signature: &'static str, oneway: bool) -> Self {
-        Self { name, signature, oneway }
+        Self { name, signature, oneway, idempotent: false }
+    }
+
+    /// The same method, marked `#[idempotent]`.
+    #[must_use]
+    pub const fn idempotent(self) -> Self {
+        Self { idempotent: true, ..self }
     }
 
     /// The method's name.
@@ -42,5 +49,11 @@ impl Method {
     /// Whether the caller does not wait for a reply.
     pub const fn is_oneway(&self) -> bool {
         self.oneway
+    }
+
+    /// Whether a call whose answer did not come may be made once more, as a [`Pool`](crate::Pool) does. It is this
+    /// process's business, so the two ends of a connection do not compare it.
+    pub const fn is_idempotent(&self) -> bool {
+        self.idempotent
     }
 }

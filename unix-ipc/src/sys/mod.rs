@@ -24,5 +24,7 @@ pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod receive;
 #[cfg(feature = "macros")]
+pub(crate) mod resident;
+#[cfg(feature = "macros")]
 pub(crate) mod thread;
 pub(crate) mod wait;
