@@ -1,4 +1,4 @@
-//! Files that are opened here and hashed in worker processes, which may crash: one that dies costs one retry.
+//! Files that are opened here and hashed by a pool of workers, which may crash: a dead one costs one retry.
 //!
 //!     cargo run --example checksums -- [--kill] [FILE]...
 //!
@@ -9,20 +9,23 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
-use std::{env, io, iter::zip, thread};
+use std::{env, io, thread};
 
 use indicatif::ProgressBar;
 use nix::{sys::signal, sys::uio, unistd::Pid};
 use sha2::{Digest, Sha256};
-use unix_ipc::{Connection, Handle, Pending, SpawnError, ipc_service};
+use unix_ipc::{CallError, Connection, Handle, Pool, PoolOptions, ipc_service};
 
 #[ipc_service]
 trait Hasher {
     /// The SHA-256 of a whole file.
+    #[idempotent]
     fn sha256(&self, file: &Handle<File>) -> io::Result<[u8; 32]>;
     /// The process that hashes.
-    fn process(&self) -> u32;
+    fn process(&self) -> i32;
 }
+
+type Failure = Box<dyn Error + Send + Sync>;
 
 struct Worker;
 
@@ -37,12 +40,12 @@ impl Hasher for Worker {
         Ok(sum.finalize().into())
     }
 
-    fn process(&self) -> u32 {
-        process::id()
+    fn process(&self) -> i32 {
+        process::id().cast_signed()
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Failure> {
     if let Some(connection) = Connection::inherited()? {
         return Ok(HasherServer::new(Worker).serve(connection)?);
     }
@@ -57,43 +60,40 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     files.sort_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
 
-    let count = thread::available_parallelism()?.get();
-    let mut workers = (0..count).map(|_| spawn()).collect::<Result<Vec<_>, _>>()?;
-    if !kill.is_empty() {
-        signal::kill(Pid::from_raw(workers[0].process()?.try_into()?), signal::SIGKILL)?;
-    }
-    sums(&files, &mut workers)?.iter().for_each(|line| println!("{line}"));
+    let program = env::current_exe()?;
+    let pool = Pool::new(move || Command::new(&program), &PoolOptions::new());
+    sums(&files, &pool, !kill.is_empty())?.iter().for_each(|line| println!("{line}"));
     Ok(())
 }
 
-/// A line for each file. Every worker has one file at a time.
-fn sums(files: &[PathBuf], workers: &mut [HasherClient]) -> Result<Vec<String>, Box<dyn Error>> {
+/// A line for each file. Each of some threads has a part of them, and one call at a time.
+fn sums(files: &[PathBuf], pool: &Pool<HasherClient>, kill: bool) -> Result<Vec<String>, Failure> {
     let progress = ProgressBar::new(files.len() as u64);
-    let mut lines = Vec::new();
-    for paths in files.chunks(workers.len()) {
-        let open = |path: &PathBuf| File::open(path).map_err(|error| format!("{}: {error}", path.display()));
-        let files = paths.iter().map(|path| open(path).map(Handle::from)).collect::<Result<Vec<_>, _>>()?;
-        let calls: Vec<_> = zip(&*workers, &files).map(|(worker, file)| worker.begin_sha256(file)).collect();
-        for (((path, file), worker), call) in zip(zip(zip(paths, &files), &mut *workers), calls) {
-            let sum = match call.and_then(Pending::wait) {
-                Err(error) if error.is_gone() => {
+    let line = |path: &PathBuf| -> Result<String, Failure> {
+        let file = Handle::from(File::open(path).map_err(|error| format!("{}: {error}", path.display()))?);
+        let sum = pool.call(|worker| {
+            if kill && files.first() == Some(path) && pool.counters().died == 0 {
+                let process = Pid::from_raw(worker.process().map_err(CallError::widen)?);
+                signal::kill(process, signal::SIGKILL).map_err(|error| CallError::Service(error.into()))?;
+            }
+            worker.sha256(&file).inspect_err(|error| {
+                if error.is_gone() {
                     progress.suspend(|| eprintln!("{error}; once more: {}", path.display()));
-                    *worker = spawn()?;
-                    worker.sha256(file)?
                 }
-                sum => sum?,
-            };
-            let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-            lines.push(format!("{hex}  {}", path.display()));
-            progress.inc(1);
-        }
-    }
+            })
+        })?;
+        progress.inc(1);
+        let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(format!("{hex}  {}", path.display()))
+    };
+    let part = files.len().div_ceil(thread::available_parallelism()?.get()).max(1);
+    let lines = thread::scope(|scope| -> Result<Vec<Vec<_>>, Failure> {
+        let parts = files.chunks(part).map(|part| scope.spawn(|| part.iter().map(line).collect()));
+        let threads: Vec<_> = parts.collect();
+        threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked")?).collect()
+    })?;
     progress.finish_and_clear();
-    Ok(lines)
-}
-
-fn spawn() -> Result<HasherClient, SpawnError> {
-    HasherClient::spawn(Command::new(env::current_exe()?))
+    Ok(lines.concat())
 }
 
 fn find_sources(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

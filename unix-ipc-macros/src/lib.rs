@@ -33,9 +33,9 @@ pub fn ipc_service(args: proc_macro::TokenStream, input: proc_macro::TokenStream
 fn transform(args: TokenStream, input: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let Some((mut item, service)) = read(args, input, &mut errors) else { return errors.emit(input) };
-    // The trait is emitted in any case, and without `#[oneway]`, so that its impls compile and the
-    // only errors are its own.
-    attributes::remove_oneway(&mut item);
+    // The trait is emitted in any case, and without `#[oneway]` and `#[idempotent]`, so that its impls compile
+    // and the only errors are its own.
+    attributes::remove_own(&mut item);
     if errors.any() {
         return errors.emit(&item);
     }

@@ -61,6 +61,8 @@ pub(crate) struct Method {
     pub(crate) arguments: Vec<Argument>,
     /// What comes back; nothing where the method is `#[oneway]`.
     pub(crate) reply: Option<Reply>,
+    /// May be called twice where once was meant.
+    pub(crate) idempotent: bool,
 }
 
 impl Method {

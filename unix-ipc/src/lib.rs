@@ -36,7 +36,8 @@
 //! message, or the child's exit status or signal. The child ends when the last client is dropped, and with its
 //! parent at the latest; [`SpawnOptions`] are for [`Connection::spawn_with`]. In a test, [`test_command`] is the
 //! command that runs the same test as the child. What a child may do is up to [`SpawnOptions`], the generated server's `pre_serve`, and the
-//! filter for which [`sandbox`] has the lists.
+//! filter for which [`sandbox`] has the lists. A [`Pool`] keeps several children, replaces those that die, and repeats the calls that
+//! may be repeated.
 //!
 //! # Many clients, and both directions
 //!
@@ -178,8 +179,9 @@ pub use self::limits::Limits;
 pub use self::raw_channel::{RawReceiver, RawSender, raw_channel};
 #[cfg(feature = "macros")]
 pub use self::service::{
-    CallContext, CallError, Connection, Incoming, Listener, PeerCredentials, PeerExit, Pending, Rlimit,
-    ServeError, SpawnError, SpawnOptions, Task, test_command,
+    CallContext, CallError, Connection, Incoming, Listener, PeerCredentials, PeerExit, Pending, Pool,
+    PoolCounters, PoolError, PoolOptions, Rlimit, ServeError, ServiceClient, SpawnError, SpawnOptions, Task,
+    Worker, WorkerFailure, test_command,
 };
 #[cfg(feature = "serde")]
 pub use self::shared_memory::{SharedMemory, SharedMemoryMut};

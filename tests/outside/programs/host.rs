@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::thread;
 
-use unix_ipc::{Connection, Listener, SendError, channel, ipc_service, raw_channel};
+use unix_ipc::{Connection, Listener, Pool, PoolOptions, SendError, channel, ipc_service, raw_channel};
 
 // SAFETY: the C library has these functions with these arguments (signal(2), fork(2), waitpid(2), _exit(2)).
 unsafe extern "C" {
@@ -128,6 +128,41 @@ fn is_refused<T>(result: Result<T, unix_ipc::CallError>) -> bool {
     result.is_err_and(|error| format!("{error:?}").contains("forked"))
 }
 
+/// A pool and one of its workers: their use in a copy is an error, and their drop does nothing to the children.
+fn use_a_pool_in_a_copy(folder: PathBuf) -> Result<(), Box<dyn Error>> {
+    fs::create_dir(&folder)?;
+    let (program, served) = (env::current_exe()?, folder.join("served"));
+    let options = PoolOptions::new().workers(1);
+    let command = move || {
+        let mut command = Command::new(&program);
+        command.arg("fork").arg(&folder);
+        command
+    };
+    let pool: Pool<WorkerClient> = Pool::new(command, &options);
+    let mut held = Some((pool.clone(), pool.worker()?));
+    assert!(holds_in_a_copy(|| {
+        let (clone, worker) = held.take().unwrap();
+        let refused = |error: &dyn std::fmt::Debug| format!("{error:?}").contains("forked");
+        let is_refused = clone.call(|worker| worker.echo(b"")).is_err_and(|error| refused(&error))
+            && clone.warm().is_err_and(|error| refused(&error))
+            && !clone.shutdown(std::time::Duration::MAX)
+            && clone.processes().is_empty();
+        drop((clone, worker));
+        is_refused
+    }));
+    drop(held);
+    assert_eq!(pool.call(|worker| worker.echo(b"pooled"))?, b"pooled");
+    let mut pool = Some(pool);
+    assert!(holds_in_a_copy(|| {
+        drop(pool.take());
+        true
+    }));
+    let pool = pool.unwrap();
+    assert_eq!(pool.call(|worker| worker.echo(b"still"))?, b"still");
+    assert!(pool.counters().started == 1 && !served.exists());
+    Ok(())
+}
+
 fn use_in_a_copy(folder: &Path) -> Result<(), Box<dyn Error>> {
     // A client: its use in a copy is an error, and its drop does nothing to the child.
     let mut client = Some(spawn()?);
@@ -140,6 +175,8 @@ fn use_in_a_copy(folder: &Path) -> Result<(), Box<dyn Error>> {
     let client = client.unwrap();
     assert_eq!(client.echo(b"from the original")?, b"from the original");
     assert!(!folder.join("served").exists());
+
+    use_a_pool_in_a_copy(folder.join("pool"))?;
 
     // A call in flight.
     let mut call = Some(client.begin_echo(b"for the original")?);

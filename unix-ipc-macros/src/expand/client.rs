@@ -48,11 +48,12 @@ pub(super) fn impls(service: &Service) -> TokenStream {
 /// Output:  impl Clone for CalculatorClient { .. }     impl Debug for CalculatorClient { .. }
 ///          impl From<Connection> for CalculatorClient { .. }
 ///          impl Serialize for CalculatorClient { .. } impl<'de> Deserialize<'de> for CalculatorClient { .. }
+///          impl ServiceClient for CalculatorClient { type Task = CalculatorTask; .. }
 /// ```
 ///
 /// Written out because each is the inner client's, whatever the task's type is.
 fn traits(service: &Service) -> TokenStream {
-    let (library, client) = (&service.library, service.client());
+    let (library, client, task) = (&service.library, service.client(), service.task());
     let serde = quote!(#library::__private::serde);
     let (formatter, connection) = (local("formatter"), local("connection"));
     let (serializer, deserializer) = (local("serializer"), local("deserializer"));
@@ -76,6 +77,22 @@ fn traits(service: &Service) -> TokenStream {
         impl ::core::convert::From<#library::Connection> for #client {
             fn from(#connection: #library::Connection) -> Self {
                 Self { inner: ::core::convert::From::from(#connection) }
+            }
+        }
+
+        #[automatically_derived]
+        impl #library::__private::Sealed for #client {}
+
+        #[automatically_derived]
+        impl #library::ServiceClient for #client {
+            type Task = #task;
+
+            fn __from_inner(#inner: #library::__private::Client<#task>) -> Self {
+                Self { inner: #inner }
+            }
+
+            fn __inner(&self) -> &#library::__private::Client<#task> {
+                &self.inner
             }
         }
 

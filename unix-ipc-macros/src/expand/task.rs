@@ -103,7 +103,9 @@ fn description(service: &Service) -> TokenStream {
         let (name, signature, oneway) =
             (method.plain_name(), text::signature(method), method.reply.is_none());
         let context = method.has_context().then(|| quote!(.with_context()));
-        quote!(#(#cfgs)* #library::__private::Method::new(#name, #signature, #oneway)#context)
+        let idempotent = method.idempotent.then(|| quote!(.idempotent()));
+        let method = quote!(#library::__private::Method::new(#name, #signature, #oneway));
+        quote!(#(#cfgs)* #method #context #idempotent)
     });
     quote! {
         #[automatically_derived]

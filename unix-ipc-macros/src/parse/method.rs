@@ -42,6 +42,7 @@ pub(super) fn parse(written: &TraitItemFn, task: &Ident, errors: &mut Errors) ->
     let exclusive = receiver(signature, errors);
     let arguments = arguments(written, context, errors);
     let oneway = attributes::oneway(&written.attrs, errors);
+    let idempotent = attributes::idempotent(&written.attrs, oneway, errors);
     let reply = if oneway {
         refuse_reply(&signature.output, errors);
         None
@@ -56,6 +57,7 @@ pub(super) fn parse(written: &TraitItemFn, task: &Ident, errors: &mut Errors) ->
         exclusive: exclusive?,
         arguments,
         reply,
+        idempotent,
     })
 }
 

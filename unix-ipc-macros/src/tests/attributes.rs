@@ -71,6 +71,27 @@ fn oneway_takes_no_arguments_and_stands_once_and_without_condition() {
 }
 
 #[test]
+fn idempotent_takes_no_arguments_and_stands_once_and_without_condition() {
+    assert_refused("#[idempotent(true)] fn f(&self);", &["0..19 `#[idempotent]` takes no arguments"]);
+    assert_refused(
+        "#[idempotent] #[idempotent] fn f(&self);",
+        &["14..27 duplicate attribute `#[idempotent]`"],
+    );
+    assert_refused(
+        "#[cfg_attr(unix, idempotent)] fn f(&self);",
+        &["17..27 `idempotent` cannot stand in `cfg_attr` -- write a method for each `#[cfg]`"],
+    );
+}
+
+#[test]
+fn a_method_is_not_idempotent_and_oneway() {
+    let message = "`#[idempotent]` cannot stand on a `#[oneway]` method -- \
+                   nobody learns what became of its calls, so none is repeated";
+    assert_refused("#[idempotent] #[oneway] fn f(&self);", &[&format!("0..13 {message}")]);
+    assert_refused("#[oneway] #[idempotent] fn f(&self);", &[&format!("10..23 {message}")]);
+}
+
+#[test]
 fn an_argument_has_no_condition() {
     assert_refused(
         "fn f(&self, #[cfg(unix)] a: u8);",
@@ -79,11 +100,15 @@ fn an_argument_has_no_condition() {
 }
 
 #[test]
-fn oneway_is_taken_out_of_a_trait_with_mistakes_too() {
-    let output = expanded("trait Calc { #[oneway] fn f(&self); #[cfg_attr(unix, oneway)] fn g(&self); }");
+fn attributes_of_ours_are_taken_out_of_a_trait_with_mistakes_too() {
+    let output = expanded(
+        "trait Calc { #[oneway] fn f(&self); #[cfg_attr(unix, oneway)] fn g(&self); \
+         #[idempotent] fn h(&self); #[cfg_attr(unix, idempotent)] fn i(&self); }",
+    );
     assert!(output.contains("compile_error!"));
-    assert!(output.contains("fn f(&self);"));
-    assert!(!output.contains("#[oneway]") && !output.contains("#[cfg_attr"));
+    assert!(output.contains("fn f(&self);") && output.contains("fn h(&self);"));
+    assert!(!output.contains("#[oneway]") && !output.contains("#[idempotent]"));
+    assert!(!output.contains("#[cfg_attr"));
 }
 
 #[test]

@@ -122,6 +122,36 @@ fn the_description_names_every_method_with_its_signature() {
     ] {
         assert!(description.contains(part), "{part} in\n{description}");
     }
+    assert!(!description.contains("idempotent"));
+}
+
+#[test]
+fn an_idempotent_method_differs_in_its_description_alone() {
+    let plain = expanded("trait Calc { fn f(&self, a: u8); fn g(&self); }");
+    let marked = expanded("trait Calc { #[idempotent] fn f(&self, a: u8); fn g(&self); }");
+    assert_same(&item(&marked, "trait Calc"), "trait Calc { fn f(&self, a: u8); fn g(&self); }");
+    let (plain, marked) = (dense(&plain), dense(&marked));
+    assert_eq!(marked.matches(".idempotent()").count(), 1);
+    assert!(marked.contains("\"f(a:u8)\",false).idempotent()"), "{marked}");
+    assert_eq!(marked.replace(".idempotent()", ""), plain);
+}
+
+#[test]
+fn a_client_is_that_of_its_task() {
+    assert_same(
+        &item(&expanded("trait Calc { fn f(&self); }"), "impl ::unix_ipc::ServiceClient for CalcClient"),
+        "
+impl ::unix_ipc::ServiceClient for CalcClient {
+    type Task = CalcTask;
+    fn __from_inner(__inner: ::unix_ipc::__private::Client<CalcTask>) -> Self {
+        Self { inner: __inner }
+    }
+    fn __inner(&self) -> &::unix_ipc::__private::Client<CalcTask> {
+        &self.inner
+    }
+}
+",
+    );
 }
 
 #[test]

@@ -11,7 +11,9 @@ mod error;
 pub(crate) mod fuzzing;
 mod hello;
 mod message;
+mod pool;
 mod server;
+mod service_client;
 mod slots;
 mod task;
 
@@ -20,5 +22,7 @@ pub use self::client::{Call, Client, Pending};
 pub use self::connection::{Connection, Incoming, Listener, PeerCredentials};
 pub use self::error::{CallError, ServeError};
 pub use self::message::{Message, ResultType, Returned};
+pub use self::pool::{Pool, PoolCounters, PoolError, PoolOptions, Worker, WorkerFailure};
 pub use self::server::{CallContext, Server};
+pub use self::service_client::ServiceClient;
 pub use self::task::{Method, Sealed, Task};

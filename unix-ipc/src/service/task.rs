@@ -22,18 +22,25 @@ pub struct Method {
     signature: &'static str,
     oneway: bool,
     has_context: bool,
+    idempotent: bool,
 }
 
 impl Method {
     /// A method: its name, its signature as text, and whether it has no reply.
     pub const fn new(name: &'static str, signature: &'static str, oneway: bool) -> Self {
-        Self { name, signature, oneway, has_context: false }
+        Self { name, signature, oneway, has_context: false, idempotent: false }
     }
 
     /// The same for a method that takes a [`CallContext`](crate::CallContext).
     #[must_use]
     pub const fn with_context(self) -> Self {
         Self { has_context: true, ..self }
+    }
+
+    /// The same method, marked `#[idempotent]`.
+    #[must_use]
+    pub const fn idempotent(self) -> Self {
+        Self { idempotent: true, ..self }
     }
 
     /// The method's name.
@@ -54,5 +61,11 @@ impl Method {
     /// Whether the caller does not wait for a reply.
     pub const fn is_oneway(&self) -> bool {
         self.oneway
+    }
+
+    /// Whether a call whose answer did not come may be made once more, as a [`Pool`](crate::Pool) does. It is this
+    /// process's business, so the two ends of a connection do not compare it.
+    pub const fn is_idempotent(&self) -> bool {
+        self.idempotent
     }
 }

@@ -27,6 +27,7 @@ pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod receive;
 #[cfg(feature = "macros")]
+pub(crate) mod resident;
 pub(crate) mod rlimits;
 #[cfg(feature = "macros")]
 pub(crate) mod thread;

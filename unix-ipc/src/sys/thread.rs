@@ -1,4 +1,4 @@
-//! A thread that no signal of the program reaches.
+//! Threads, and the signals that reach them.
 
 use std::io;
 use std::thread;
@@ -13,4 +13,25 @@ pub(crate) fn spawn_without_signals(name: &str, run: impl FnOnce() + Send + 'sta
     let started = thread::Builder::new().name(name.to_owned()).spawn(run);
     before.thread_set_mask()?;
     started.map(drop)
+}
+
+/// Which signals a thread blocks. Processes have it from the thread that starts them.
+#[derive(Clone, Debug)]
+pub(crate) struct SignalMask(SigSet);
+
+impl SignalMask {
+    pub(crate) fn of_this_thread() -> io::Result<Self> {
+        Ok(Self(SigSet::thread_get_mask()?))
+    }
+
+    /// Starts a thread with this mask, whoever starts it. Nobody joins it.
+    pub(crate) fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let Self(mask) = self.clone();
+        let started = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // It fails for no set of signals.
+            let _ = mask.thread_set_mask();
+            run();
+        });
+        started.map(drop)
+    }
 }

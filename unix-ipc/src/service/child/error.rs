@@ -40,6 +40,25 @@ pub enum SpawnError {
     Io(io::Error),
 }
 
+impl SpawnError {
+    /// The same error, for another one who waits for it. What the system said is kept as its code, or as kind and text.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = |source: &io::Error| match source.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(source.kind(), source.to_string()),
+        };
+        match self {
+            Self::Start(source) => Self::Start(copy(source)),
+            Self::Exited(exit) => Self::Exited(*exit),
+            Self::TimedOut { after } => Self::TimedOut { after: *after },
+            Self::Disconnected => Self::Disconnected,
+            Self::Handshake(source) => Self::Handshake(source.clone()),
+            Self::Rlimit { limit, source } => Self::Rlimit { limit: *limit, source: copy(source) },
+            Self::Io(source) => Self::Io(copy(source)),
+        }
+    }
+}
+
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::super::child::SpawnError;
+use super::super::child::{SpawnError, SpawnOptions};
 use super::super::connection::Connection;
 use super::super::ended::Ended;
 use super::super::task::Task;
@@ -39,9 +39,17 @@ impl<T: Task> Client<T> {
     ///
     /// Where it could not be started, ended, did not answer in time, or serves something else.
     pub fn spawn(command: impl BorrowMut<Command>) -> Result<Self, SpawnError> {
+        Self::spawn_with(command, &SpawnOptions::new())
+    }
+
+    /// The same with options.
+    pub(crate) fn spawn_with(
+        command: impl BorrowMut<Command>,
+        options: &SpawnOptions,
+    ) -> Result<Self, SpawnError> {
         // One limit for all of it: the start, the connection and the introduction.
-        let deadline = Deadline::after(Limits::default().handshake);
-        let client = Self::new(Connection::spawn(command)?);
+        let deadline = Deadline::after(options.limits.handshake);
+        let client = Self::new(Connection::spawn_with(command, options)?);
         match client.meet(deadline) {
             Ok(()) => Ok(client),
             Err(MeetFailure::TimedOut) => {

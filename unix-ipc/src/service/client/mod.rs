@@ -12,6 +12,7 @@ mod pending;
 mod reading;
 mod state;
 mod waiting;
+mod watched;
 
 pub use self::call::Call;
 pub use self::handle::Client;
