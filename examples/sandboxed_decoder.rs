@@ -1,4 +1,4 @@
-//! Pictures decoded by a process that may do nothing but compute and talk: one that kills it costs one error.
+//! Pictures decoded by a pool of processes that may do nothing but compute and talk: one that kills its process costs one error.
 //!
 //!     cargo run --example sandboxed_decoder -- [PICTURE]...
 //!
@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io::{Cursor, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use std::{env, fs, io};
 
 use image::{ImageFormat, ImageReader, RgbImage};
@@ -16,7 +17,9 @@ use landlock::{
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
 use serde::{Deserialize, Serialize};
 use unix_ipc::sandbox::{self, SystemCall};
-use unix_ipc::{CallError, Connection, Rlimit, SharedMemory, SharedMemoryMut, SpawnOptions, ipc_service};
+use unix_ipc::{
+    Connection, Pool, PoolOptions, Rlimit, SharedMemory, SharedMemoryMut, SpawnOptions, ipc_service,
+};
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Pixels {
@@ -72,16 +75,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     if pictures.is_empty() {
         pictures = made_here()?;
     }
-    let mut decoder = spawn()?;
+    let program = env::current_exe()?;
+    let pool = decoders(move || Command::new(&program));
     for (name, picture) in pictures {
-        match decoder.decode(&picture, SharedMemoryMut::new(MOST_BYTES)?) {
+        match pool.worker()?.decode(&picture, SharedMemoryMut::new(MOST_BYTES)?) {
             Ok(pixels) => println!("{name}: {}", pixels.describe().ok_or("the decoder lies")?),
-            Err(CallError::Service(error)) => println!("{name}: {error}"),
-            Err(error) if error.is_gone() => {
-                println!("{name}: {error}");
-                decoder = spawn()?;
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => println!("{name}: {error}"),
         }
     }
     Ok(())
@@ -90,10 +89,17 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// What is lent for the pixels of a picture. Only what is written takes memory.
 pub(crate) const MOST_BYTES: usize = 48 << 20;
 
-fn spawn() -> Result<DecoderClient, Box<dyn Error>> {
-    let mut command = Command::new(env::current_exe()?);
-    command.stderr(Stdio::null()); // its last words: the error says how it ended
-    Ok(DecoderClient::new(Connection::spawn_with(command, &confined())?))
+/// Two decoders, of which each is replaced when a picture has killed it. No picture is tried twice (`decode` is not
+/// `#[idempotent]`), and from as many threads as there are decoders none shares a process with another.
+pub(crate) fn decoders(command: impl Fn() -> Command + Send + Sync + 'static) -> Pool<DecoderClient> {
+    let quiet = move || {
+        let mut command = command();
+        command.stderr(Stdio::null()); // its last words: the error says how it ended
+        command
+    };
+    // Without the pauses, in which two calls would share the decoder that is left.
+    let options = PoolOptions::new().workers(2).backoff(Duration::ZERO, Duration::ZERO);
+    Pool::new(quiet, &options.restarts(1000, Duration::from_secs(60)).spawn(confined()))
 }
 
 /// What the parent keeps from a decoder.

@@ -13,12 +13,13 @@ use std::net::TcpListener;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use example::{Careless, Decoder, DecoderClient, DecoderServer, MOST_BYTES, Pixels, confined, lock_in};
 use landlock::RulesetStatus;
 use nix::libc;
-use unix_ipc::{CallError, Connection, PeerExit, SharedMemoryMut, ipc_service, test_command};
-use util::Watchdog;
+use unix_ipc::{CallError, Connection, PeerExit, Pool, SharedMemoryMut, ipc_service, test_command};
+use util::{Holdings, Watchdog, alone, this_test, threads, wait_until};
 
 #[ipc_service]
 trait Escape {
@@ -79,8 +80,9 @@ fn is_child() -> bool {
     true
 }
 
-fn decoder() -> DecoderClient {
-    Connection::spawn_with(test_command(), &confined()).expect("the test runs as a child").into()
+/// The example's pool, of workers that are this test.
+fn decoders() -> Pool<DecoderClient> {
+    example::decoders(this_test())
 }
 
 fn prisoner() -> EscapeClient {
@@ -98,27 +100,70 @@ fn decoded_here(picture: &[u8]) -> Vec<u8> {
     image::load_from_memory(picture).expect("the picture is sound").into_rgb8().into_raw()
 }
 
+/// The hostile picture kills whoever decodes it, and says so.
+fn assert_kills(decoded: Result<Pixels, CallError<String>>) {
+    let error = decoded.err().expect("there is no such picture");
+    let is_abort = matches!(&error, CallError::PeerDied { exit: PeerExit::Killed(libc::SIGABRT), .. });
+    assert!(is_abort, "{error:?}");
+}
+
 #[test]
 fn a_png_and_a_jpeg_decode_to_the_right_pixels_and_a_hostile_picture_costs_one_error() {
-    if is_child() {
+    if is_child() || !alone() {
         return;
     }
     let _watchdog = Watchdog::new();
+    let before = Holdings::with_mappings();
     let made = example::made_here().unwrap();
     let [(_, png), (_, hostile), (_, jpeg)] = &made[..] else { panic!("three pictures") };
-    let mut client = decoder();
-    for _ in 0..3 {
+    let pool = decoders();
+    pool.warm().unwrap();
+    for killed in 1..=3 {
         for picture in [png, jpeg] {
-            let pixels = client.decode(picture, memory()).unwrap();
+            let pixels = pool.worker().unwrap().decode(picture, memory()).unwrap();
             assert_eq!(pixels.bytes().unwrap(), decoded_here(picture));
         }
-        let error = client.decode(hostile, memory()).err().unwrap();
-        assert!(
-            matches!(&error, CallError::PeerDied { exit: PeerExit::Killed(libc::SIGABRT), .. }),
-            "{error:?}"
-        );
-        client = decoder();
+        assert_kills(pool.worker().unwrap().decode(hostile, memory()));
+        assert_eq!(pool.counters().died, killed, "one for each hostile picture");
     }
+    drop(pool);
+    before.assert_restored();
+}
+
+/// As many threads as workers, so that a picture has a worker to itself and no other dies with it.
+#[test]
+fn hostile_pictures_from_several_threads_cost_one_error_each_and_nothing_is_left() {
+    const ROUNDS: u64 = 6;
+    const THREADS: u64 = 2;
+    if is_child() || !alone() {
+        return;
+    }
+    let _watchdog = Watchdog::after(Duration::from_secs(120));
+    let before = (Holdings::with_mappings(), threads());
+    let made = example::made_here().unwrap();
+    let [(_, png), (_, hostile), (_, jpeg)] = &made[..] else { panic!("three pictures") };
+    let pool = decoders();
+    pool.warm().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    // Several in a row.
+                    (0..3).for_each(|_| assert_kills(pool.worker().unwrap().decode(hostile, memory())));
+                    for picture in [png, jpeg] {
+                        let pixels = pool.worker().unwrap().decode(picture, memory()).unwrap();
+                        assert_eq!(pixels.bytes().unwrap(), decoded_here(picture));
+                    }
+                }
+            });
+        }
+    });
+    let counters = pool.counters();
+    assert_eq!((counters.died, counters.retries), (3 * ROUNDS * THREADS, 0), "{counters:?}");
+    assert_eq!(counters.calls, 5 * ROUNDS * THREADS);
+    drop(pool);
+    before.0.assert_restored();
+    assert!(wait_until(Duration::from_secs(20), || threads() == before.1), "{} threads", threads());
 }
 
 #[test]
@@ -127,14 +172,15 @@ fn what_is_no_picture_or_does_not_fit_is_an_error_of_the_service() {
         return;
     }
     let _watchdog = Watchdog::new();
-    let client = decoder();
+    let pool = decoders();
     let (_, png) = &example::made_here().unwrap()[0];
     let small = SharedMemoryMut::new(100).unwrap();
     for (picture, memory) in [(&b"nonsense"[..], memory()), (&png[..50], memory()), (png, small)] {
-        let error = client.decode(picture, memory).err().unwrap();
+        let error = pool.worker().unwrap().decode(picture, memory).err().unwrap();
         assert!(matches!(&error, CallError::Service(_)), "{error:?}");
     }
-    assert!(client.decode(png, memory()).is_ok());
+    assert!(pool.worker().unwrap().decode(png, memory()).is_ok());
+    assert_eq!(pool.counters().died, 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The service of the workers, and how they are started.
 
-use std::ffi::OsString;
+use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,9 +9,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::Pid;
-use unix_ipc::{Connection, Pool, PoolOptions, ipc_service, test_command};
+use unix_ipc::{Connection, Pool, PoolOptions, ipc_service};
 
+pub(crate) use crate::util::this_test;
 use crate::util::wait_until;
 
 #[ipc_service]
@@ -35,6 +37,8 @@ pub(crate) trait Crew {
     fn take_memory(&self, bytes: usize);
     /// The signals that are blocked here, as /proc says it.
     fn blocked_signals(&self) -> io::Result<String>;
+    /// Sends nonsense to whoever is at the other end of this process's sockets.
+    fn babble(&self) -> io::Result<()>;
 }
 
 #[derive(Default)]
@@ -80,6 +84,15 @@ impl Crew for Hand {
     fn blocked_signals(&self) -> io::Result<String> {
         blocked_signals("/proc/thread-self/status")
     }
+
+    fn babble(&self) -> io::Result<()> {
+        for entry in fs::read_dir("/proc/self/fd")? {
+            let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+            // What is no socket refuses it.
+            let _ = number.map(|number| send(number, &[99; 16], MsgFlags::MSG_NOSIGNAL));
+        }
+        Ok(())
+    }
 }
 
 pub(crate) fn blocked_signals(status: &str) -> io::Result<String> {
@@ -87,30 +100,23 @@ pub(crate) fn blocked_signals(status: &str) -> io::Result<String> {
     Ok(text.lines().find(|line| line.starts_with("SigBlk")).unwrap_or_default().to_owned())
 }
 
+/// A worker for which this is set fails to prepare itself.
+const UNPREPARED: &str = "UNIX_IPC_TEST_UNPREPARED";
+
 /// Serves, where this is a worker that the test started: then the test is over there.
 pub(crate) fn is_worker() -> bool {
     let Some(connection) = Connection::inherited().expect("the connection is sound") else { return false };
+    if env::var_os(UNPREPARED).is_some() {
+        let fails = || Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        let _ = CrewServer::new(Hand::default()).pre_serve(fails).serve(connection);
+        return true;
+    }
     // A worker that was killed leaves its client's end broken, and that is no failure of this test.
     let _ = CrewServer::new(Hand::default()).serve(connection);
     true
 }
 
-/// The command that runs this test again as a worker, as often as it is asked for. A command cannot be copied, and
-/// threads of the pool have no test to run again.
-pub(crate) fn this_test() -> impl Fn() -> Command + Clone + Send + Sync + 'static {
-    let command = test_command();
-    let program = command.get_program().to_owned();
-    let arguments: Vec<OsString> = command.get_args().map(ToOwned::to_owned).collect();
-    let variables: Vec<(OsString, OsString)> =
-        command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-    move || {
-        let mut command = Command::new(&program);
-        command.args(&arguments).envs(variables.iter().cloned()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-}
-
-/// The same behind a shell that waits for a file first, or for the end of the folder in which that is to be: nothing
+/// A command behind a shell that waits for a file first, or for the end of the folder in which that is to be: nothing
 /// else ends a process that has not come to its connection when the test is over.
 pub(crate) fn once_there_is(file: &Path, command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
@@ -124,6 +130,12 @@ pub(crate) fn once_there_is(file: &Path, command: &Command) -> Command {
 
 pub(crate) fn pool(options: &PoolOptions) -> Pool<CrewClient> {
     Pool::new(this_test(), options)
+}
+
+/// Has a worker fail in its `pre_serve`.
+pub(crate) fn unprepared(mut command: Command) -> Command {
+    command.env(UNPREPARED, "");
+    command
 }
 
 /// Kills a worker, which may be gone.

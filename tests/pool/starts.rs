@@ -8,9 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use unix_ipc::{Limits, PeerExit, Pool, PoolError, PoolOptions, SpawnError, SpawnOptions, WorkerFailure};
+use unix_ipc::{
+    CallError, Limits, PeerExit, Pool, PoolError, PoolOptions, ProtocolError, SpawnError, SpawnOptions,
+    WorkerFailure,
+};
 
-use crate::crew::{AN_HOUR, CrewClient, LONG, blocked_signals, is_worker, kill_worker, pool, this_test};
+use crate::crew::{
+    AN_HOUR, CrewClient, LONG, blocked_signals, is_worker, kill_worker, pool, this_test, unprepared,
+};
 use crate::util::{Watchdog, is_running, wait_until};
 
 const MS: Duration = Duration::from_millis(1);
@@ -81,6 +86,47 @@ fn workers_that_exit_at_once_make_the_pool_give_up_and_warm_starts_over() {
     assert!(pool.worker().is_err(), "only `warm` starts over");
     pool.warm().unwrap();
     assert!(pool.call(CrewClient::process).is_ok());
+}
+
+#[test]
+fn workers_whose_pre_serve_fails_make_the_pool_give_up_and_it_says_why() {
+    if is_worker() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let command = this_test();
+    let options = PoolOptions::new().workers(2).restarts(3, AN_HOUR).backoff(MS, 2 * MS);
+    let pool: Pool<CrewClient> = Pool::new(move || unprepared(command()), &options);
+    let error = pool.warm().unwrap_err();
+    assert!(matches!(&error, SpawnError::Handshake(ProtocolError::Accused(_))), "{error:?}");
+    let given_up = loop {
+        match pool.call(CrewClient::process).unwrap_err() {
+            PoolError::Spawn(SpawnError::Handshake(ProtocolError::Accused(_))) => {}
+            other => break other,
+        }
+    };
+    let PoolError::GaveUp { failures: 4, last: WorkerFailure::Start(error), .. } = given_up else {
+        panic!("{given_up:?}");
+    };
+    let reason = error.source().unwrap().to_string();
+    assert!(reason.contains("could not prepare to serve: permission denied"), "{reason}");
+    let counters = pool.counters();
+    assert_eq!((counters.workers, counters.started, counters.calls), (0, 0, 0), "none of them was one");
+}
+
+#[test]
+fn a_worker_that_breaks_the_protocol_is_one_no_more_though_its_process_runs() {
+    if is_worker() {
+        return;
+    }
+    let _watchdog = Watchdog::new();
+    let pool = pool(&PoolOptions::new().workers(1));
+    let liar = pool.call(CrewClient::process).unwrap();
+    let error = pool.call(CrewClient::babble).unwrap_err();
+    assert!(!error.is_gone(), "{error:?}");
+    assert!(matches!(error, PoolError::Call(CallError::Protocol { method: "babble", .. })), "{error:?}");
+    assert_ne!(pool.call(CrewClient::process).unwrap(), liar);
+    assert_eq!(pool.counters().died, 1);
 }
 
 #[test]

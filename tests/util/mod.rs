@@ -2,16 +2,18 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
-use std::process;
+use std::process::{self, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use unix_ipc::test_command;
 
 /// Ends the process, with the reason, where a test is not over in time: a hang must not take the whole run with
 /// it. The time is far above what a test takes, and decides nothing.
@@ -190,7 +192,7 @@ pub(crate) fn alone() -> bool {
     }
     let name = thread::current().name().map(str::to_owned).unwrap_or_default();
     let executable = std::env::current_exe().expect("the test knows its executable");
-    let output = process::Command::new(executable)
+    let output = Command::new(executable)
         .args([&name, "--exact", "--nocapture", "--include-ignored", "--test-threads=1", "-q"])
         .env(GUARD, "1")
         .output()
@@ -207,4 +209,19 @@ pub(crate) fn stay_on_one_core() {
     let mut one = CpuSet::new();
     one.set(0).expect("a set has a first core");
     sched_setaffinity(Pid::from_raw(0), &one).expect("this thread may run there");
+}
+
+/// The command that runs this test again as a worker of a pool, as often as it is asked for. A command cannot be copied, and
+/// threads of the pool have no test to run again.
+pub(crate) fn this_test() -> impl Fn() -> Command + Clone + Send + Sync + 'static {
+    let command = test_command();
+    let program = command.get_program().to_owned();
+    let arguments: Vec<OsString> = command.get_args().map(ToOwned::to_owned).collect();
+    let variables: Vec<(OsString, OsString)> =
+        command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+    move || {
+        let mut command = Command::new(&program);
+        command.args(&arguments).envs(variables.iter().cloned()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
 }
