@@ -76,7 +76,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         pictures = made_here()?;
     }
     let program = env::current_exe()?;
-    let pool = decoders(move || Command::new(&program));
+    let quiet = move || {
+        let mut command = Command::new(&program);
+        command.stderr(Stdio::null()); // its last words: the error says how it ended
+        command
+    };
+    let pool: Pool<DecoderClient> = Pool::new(quiet, &decoders());
     for (name, picture) in pictures {
         match pool.worker()?.decode(&picture, SharedMemoryMut::new(MOST_BYTES)?) {
             Ok(pixels) => println!("{name}: {}", pixels.describe().ok_or("the decoder lies")?),
@@ -89,17 +94,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// What is lent for the pixels of a picture. Only what is written takes memory.
 pub(crate) const MOST_BYTES: usize = 48 << 20;
 
-/// Two decoders, of which each is replaced when a picture has killed it. No picture is tried twice (`decode` is not
-/// `#[idempotent]`), and from as many threads as there are decoders none shares a process with another.
-pub(crate) fn decoders(command: impl Fn() -> Command + Send + Sync + 'static) -> Pool<DecoderClient> {
-    let quiet = move || {
-        let mut command = command();
-        command.stderr(Stdio::null()); // its last words: the error says how it ended
-        command
-    };
-    // Without the pauses, in which two calls would share the decoder that is left.
-    let options = PoolOptions::new().workers(2).backoff(Duration::ZERO, Duration::ZERO);
-    Pool::new(quiet, &options.restarts(1000, Duration::from_secs(60)).spawn(confined()))
+/// As many threads as there are decoders never share one: there is no pause before the next start, in which two pictures
+/// would be in the decoder that is left. No picture is tried twice, because `decode` is not `#[idempotent]`.
+pub(crate) fn decoders() -> PoolOptions {
+    PoolOptions::new().workers(2).backoff(Duration::ZERO, Duration::ZERO).spawn(confined())
 }
 
 /// What the parent keeps from a decoder.

@@ -82,7 +82,7 @@ fn is_child() -> bool {
 
 /// The example's pool, of workers that are this test.
 fn decoders() -> Pool<DecoderClient> {
-    example::decoders(this_test())
+    Pool::new(this_test(), &example::decoders())
 }
 
 fn prisoner() -> EscapeClient {
@@ -133,7 +133,7 @@ fn a_png_and_a_jpeg_decode_to_the_right_pixels_and_a_hostile_picture_costs_one_e
 /// As many threads as workers, so that a picture has a worker to itself and no other dies with it.
 #[test]
 fn hostile_pictures_from_several_threads_cost_one_error_each_and_nothing_is_left() {
-    const ROUNDS: u64 = 6;
+    const ROUNDS: u64 = 4;
     const THREADS: u64 = 2;
     if is_child() || !alone() {
         return;
