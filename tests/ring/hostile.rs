@@ -1,6 +1,7 @@
 //! A process that writes to the rings what it must not: the other end has an error, or waits alone, and nothing worse.
 
-use std::time::Duration;
+use std::env;
+use std::time::{Duration, Instant};
 
 use unix_ipc::{CallError, Limits, ProtocolError};
 
@@ -121,27 +122,44 @@ fn a_child_that_never_rings_keeps_only_its_own_callers_waiting() {
     assert!(mill.with_timeout(Duration::from_secs(2)).add(1, 2).is_ok_and(|sum| sum == 3));
 }
 
+/// How many storms there are, each with another seed, the first always being 1: a few among the tests, and as many as one
+/// likes in a soak.
+fn storms() -> u64 {
+    const VARIABLE: &str = "SOAK_STORMS";
+    let Some(text) = env::var_os(VARIABLE) else { return 20 };
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number.unwrap_or_else(|| panic!("{VARIABLE} is {text:?}, and no number"))
+}
+
+/// Calls while the child writes to the rings, and a little longer: what it wrote last is still there then.
+fn call_in_a_storm(seed: u64) {
+    const LASTS: Duration = Duration::from_millis(200);
+    const CALLS_AFTER: usize = 50;
+    let mill = busy(Limits::default());
+    let hasty = mill.with_timeout(Duration::from_millis(300));
+    // Its own reply may be hit.
+    let _ = hasty.storm(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15), LASTS.as_millis() as u64);
+    let (end, mut after, mut state) = (Instant::now() + LASTS, 0, seed);
+    while after < CALLS_AFTER {
+        after += usize::from(Instant::now() >= end);
+        let bytes = vec![1; (random(&mut state) % 120_000) as usize];
+        if hasty.echo(&bytes).is_err() || hasty.add(1, 2).is_err() || hasty.give("text").is_err() {
+            break;
+        }
+    }
+}
+
 #[test]
 fn bytes_that_change_while_they_are_read_are_at_worst_an_error() {
     if serve_in_child() || !alone() {
         return;
     }
-    let _watchdog = Watchdog::after(Duration::from_secs(120));
+    let storms = storms();
+    let _watchdog = Watchdog::after(Duration::from_secs(60 + 3 * storms));
     let before = Holdings::now();
-    for seed in 1..=40_u64 {
-        let mill = busy(Limits::default());
-        let hasty = mill.with_timeout(Duration::from_millis(300));
-        // Its own reply may be hit.
-        let _ = hasty.storm(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15), 200);
-        let mut state = seed;
-        for _ in 0..2000 {
-            let bytes = vec![1; (random(&mut state) % 120_000) as usize];
-            let failed =
-                hasty.echo(&bytes).is_err() || hasty.add(1, 2).is_err() || hasty.give("text").is_err();
-            if failed {
-                break;
-            }
-        }
+    for seed in 1..=storms {
+        eprintln!("seed {seed}"); // printed by a run that fails
+        call_in_a_storm(seed);
     }
     before.assert_restored();
 }
