@@ -1,14 +1,19 @@
-//! Kills and lies, as many as you like: the same code runs for a few seconds among the tests, and for as long as it is
-//! told to.
+//! Kills, lies, a pool whose workers die, and calls that nobody waits for, as many as you like: the same code runs for a
+//! few seconds among the tests, and for as long as it is told to.
 //!
 //! ```text
-//! SOAK_KILLS=2000 SOAK_MESSAGES=1000000 cargo test --release --test soak -- --nocapture --test-threads=1
+//! SOAK_KILLS=2000 SOAK_MESSAGES=1000000 SOAK_POOL_CALLS=100000 SOAK_CANCELS=100000 \
+//!     cargo test --release --test soak -- --nocapture --test-threads=1
 //! ```
+//!
+//! `.ci/soak MINUTES` does that again and again, and fuzzes.
 //!
 //! | variable | what it sets | if it is not set |
 //! | --- | --- | --- |
 //! | `SOAK_KILLS` | how many processes are killed, by turns at every kind of moment | 36 |
 //! | `SOAK_MESSAGES` | how many hostile messages are sent, by turns to every kind of victim | 20,000 |
+//! | `SOAK_POOL_CALLS` | how many calls are made from four threads over a pool of which a worker is killed every 50 ms; there are at least ten kills | 1,500 |
+//! | `SOAK_CANCELS` | how many calls are made that are waited for, given up, or run out of time, from four threads, by turns over every kind of server | 1,600 |
 //! | `SOAK_SEED` | where the random numbers begin | another one each time |
 //! | `SOAK_CONNECTION` | the seed of the one hostile connection that is made again and again | every one has another |
 //!
@@ -22,6 +27,8 @@
 #[path = "../util/mod.rs"]
 mod util;
 
+mod cancels;
 mod hostile;
 mod kills;
+mod pool;
 mod settings;
