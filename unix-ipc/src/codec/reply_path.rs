@@ -49,4 +49,6 @@ pub(crate) enum Failure {
     Unreadable(String),
     /// The reply does not encode, or could not be sent.
     Unsendable(String),
+    /// The server begins no more calls.
+    ShuttingDown,
 }

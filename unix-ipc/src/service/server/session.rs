@@ -1,6 +1,7 @@
 mod ahead;
 mod cancelling;
 mod decode;
+mod leaving;
 mod preparing;
 mod sending;
 
@@ -10,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 
 use self::ahead::Ahead;
 pub(super) use self::ahead::Reach;
+pub(super) use self::leaving::hang_up_on;
 use self::sending::Watch;
 use super::super::connection::Link;
 use super::super::hello::{Hello, Mismatch, Role};
@@ -45,6 +47,8 @@ pub(crate) struct Session {
     /// The calls whose handlers want to know when nobody waits for them any more, and what wakes those that wait for it.
     watched: Mutex<Vec<Weak<Call>>>,
     cancelled: Condvar,
+    /// Whether no more calls are begun.
+    refuses: AtomicBool,
     /// Whether the client's end was read, perhaps before its turn.
     is_gone: AtomicBool,
     ended: AtomicBool,
@@ -56,6 +60,8 @@ pub(super) enum Step {
     Task,
     /// A message that was no call to run; there may be more.
     Handled,
+    /// The client wants the server to end, and makes no more calls.
+    Shutdown,
     /// A call that could not be read. Its caller has been told.
     Unreadable(Box<RecvError>),
     Nothing,
@@ -82,6 +88,7 @@ impl Session {
             ahead: Mutex::default(),
             watched: Mutex::default(),
             cancelled: Condvar::new(),
+            refuses: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
@@ -137,6 +144,14 @@ impl Session {
         Ok(())
     }
 
+    /// The next call, after looking for it for as long as that may pay off.
+    pub(super) fn step_looking<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
+        match self.at_hand() {
+            Some(received) => self.take(received, task),
+            None => self.take(self.link.receive_with(Wait::Looking), task),
+        }
+    }
+
     /// The next call, after waiting for it.
     #[inline]
     pub(super) fn step_waiting<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
@@ -184,6 +199,11 @@ impl Session {
             Kind::Cancel if message.body.len() == 0 && message.descriptors.is_empty() => {
                 self.cancel(message.id);
                 Ok(Step::Handled)
+            }
+            Kind::Shutdown
+                if message.id == 0 && message.body.len() == 0 && message.descriptors.is_empty() =>
+            {
+                Ok(Step::Shutdown)
             }
             other => Err(ProtocolError::Kind(other as u8)),
         }

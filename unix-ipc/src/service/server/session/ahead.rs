@@ -163,7 +163,8 @@ impl Session {
             }
             let descriptors = MOST_DESCRIPTORS.saturating_sub(ahead.descriptors);
             let keep = |message: Message| match message.kind {
-                Kind::Call | Kind::TimedCall | Kind::OneWay => {
+                // What ends the calls has its place among them.
+                Kind::Call | Kind::TimedCall | Kind::OneWay | Kind::Shutdown => {
                     ahead.push(Ahead::item(message));
                     None
                 }

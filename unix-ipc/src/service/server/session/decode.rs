@@ -51,6 +51,10 @@ impl Session {
         mut message: Message,
         task: &mut Option<T>,
     ) -> Looked {
+        if self.refuses() {
+            self.fail_call(&message, &Failure::ShuttingDown);
+            return Ok(Step::Handled);
+        }
         let Some(methods) = self.client.get() else {
             return self.accuse(ProtocolError::Order("a call before the introduction"));
         };

@@ -27,6 +27,7 @@ impl Session {
         while self.client.get().is_none() {
             match self.step_waiting(&mut no_call).map_err(|error| *error)? {
                 Step::Task | Step::Handled | Step::Unreadable(_) => {}
+                Step::Shutdown => return Ok(false),
                 Step::Nothing => self.link.wait(PollFlags::POLLIN, Deadline::NEVER).map(drop)?,
                 Step::End => return Ok(false),
             }

@@ -1,11 +1,11 @@
 //! What a session sends: at once where there is room, and later by whoever hears that there is some.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::super::outbox::{Outbox, Put};
@@ -16,6 +16,7 @@ use crate::error::SendError;
 use crate::frame::Kind;
 use crate::raw_channel::{Parts, look_often};
 use crate::sync::{lock, this_thread};
+use crate::sys::wait::wait;
 
 /// The epoll instance that watches a session's socket.
 #[derive(Debug)]
@@ -132,6 +133,18 @@ impl Session {
 
     /// Sends what waits, and waits for room itself.
     pub(in super::super) fn flush_waiting(&self) -> io::Result<()> {
+        self.flush_or_hear(None)
+    }
+
+    /// The same, or until this descriptor is readable.
+    pub(in super::super) fn flush_or_hear(&self, stop: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let is_stopped = |events| {
+            let Some(stop) = stop else { return Ok(false) };
+            let stop = PollFd::new(stop, PollFlags::POLLIN);
+            let mut waited = [PollFd::new(self.link.socket().as_fd(), events), stop];
+            wait(&mut waited, Deadline::NEVER)?;
+            Ok::<_, io::Error>(waited[1].any().unwrap_or(true))
+        };
         let mut before = None;
         while !self.flush()? {
             // A ring with room is of no use while the socket has none for a reply's descriptors.
@@ -142,14 +155,14 @@ impl Session {
             }
             let wants_room = lock(&self.outbox).want_room();
             match wants_room? {
+                Some(true) if is_stopped(PollFlags::POLLIN)? => return Ok(()),
                 Some(true) => {
                     if !self.link.wait_for_bell()? {
                         self.give_up_queue();
                     }
                 }
-                Some(false) | None => {
-                    self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
-                }
+                Some(false) | None if is_stopped(PollFlags::POLLOUT)? => return Ok(()),
+                Some(false) | None => drop(self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?),
             }
         }
         Ok(())
