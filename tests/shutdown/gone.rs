@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use unix_ipc::{Connection, Gone, PeerExit, ProtocolError};
+use unix_ipc::{Connection, Gone, PeerExit, Pending, ProtocolError};
 
 use crate::service::{Clerk, LONG, OfficeClient, OfficeServer, is_child, spawn};
 use crate::util::Watchdog;
@@ -60,7 +60,7 @@ fn p58_a_client_may_be_dropped_by_whoever_hears_of_the_end() {
     kill(pid, Signal::SIGKILL).unwrap();
     drop(client);
     assert!(matches!(watcher.join().unwrap(), Some(Gone::Died(PeerExit::Killed(9)))));
-    let _ = waits.map(|call| call.wait());
+    let _ = waits.map(Pending::wait);
 }
 
 #[test]
