@@ -151,3 +151,25 @@ fn a_listener_s_clients_are_all_answered_or_refused() {
     }
     before.assert_restored();
 }
+
+#[test]
+fn a_server_that_waits_for_its_client_s_introduction_ends() {
+    let _watchdog = Watchdog::new();
+    for workers in [1, 3] {
+        for prepares in [false, true] {
+            let (ours, theirs) = Connection::pair().unwrap();
+            let mut server = OfficeServer::new(Clerk::default());
+            let stopper = server.stopper().unwrap();
+            if prepares {
+                server = server.pre_serve(|| panic!("there is no client"));
+            }
+            if workers > 1 {
+                server = server.workers(workers);
+            }
+            let serving = thread::spawn(move || server.serve(ours));
+            stopper.shutdown(LONG);
+            serving.join().unwrap().unwrap();
+            assert!(OfficeClient::new(theirs).add(1, 2).unwrap_err().is_gone());
+        }
+    }
+}

@@ -139,7 +139,7 @@ impl<S, T: Task> Server<S, T> {
     /// gone before.
     fn meet(&self, session: &Arc<Session>) -> Result<bool, ServeError> {
         let is_prepared = lock(&self.preparations).is_empty();
-        if is_prepared { Ok(true) } else { session.prepare::<T>(|| self.prepare()) }
+        if is_prepared { Ok(true) } else { session.prepare::<T>(|| self.prepare(), self.stop.as_deref()) }
     }
 
     fn prepare(&self) -> io::Result<()> {

@@ -5,9 +5,13 @@ mod leaving;
 mod preparing;
 mod sending;
 
+use std::io;
+use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+
+use nix::poll::{PollFd, PollFlags};
 
 use self::ahead::Ahead;
 pub(super) use self::ahead::Reach;
@@ -19,11 +23,13 @@ use super::super::task::{Method, Task};
 use super::context::Call;
 use super::outbox::Outbox;
 use crate::codec::{Encoder, Failure};
+use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
 use crate::sync::lock;
 use crate::sys::receive::Wait;
+use crate::sys::wait::wait;
 
 /// The serving end of one connection, shared with the reply senders of its calls.
 #[derive(Debug)]
@@ -159,6 +165,17 @@ impl Session {
             Some(received) => self.take(received, task),
             None => self.take(self.link.receive_with(Wait::ForEver), task),
         }
+    }
+
+    /// Waits for a packet, or until this descriptor is readable.
+    pub(super) fn wait_for_packet(&self, stop: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        if !self.link.fall_asleep() {
+            return Ok(());
+        }
+        let waited = iter::once(self.as_fd()).chain(stop);
+        let mut waited: Vec<_> =
+            waited.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        wait(&mut waited, Deadline::NEVER).map(drop)
     }
 
     #[inline]

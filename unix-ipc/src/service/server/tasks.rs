@@ -4,14 +4,11 @@ use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use nix::poll::{PollFd, PollFlags};
-
 use super::super::task::Task;
 use super::session::{Session, Step, hang_up_on};
 use super::stop::Stop;
 use crate::deadline::Deadline;
 use crate::error::RecvError;
-use crate::sys::wait::wait;
 
 /// The calls of one connection, one after another.
 #[derive(Debug)]
@@ -44,21 +41,6 @@ impl<T: Task> Tasks<T> {
         &self.session
     }
 
-    fn wait_for_input(&self) -> io::Result<()> {
-        let link = self.session.link();
-        if link.fall_asleep() { link.wait(PollFlags::POLLIN, Deadline::NEVER).map(drop) } else { Ok(()) }
-    }
-
-    /// Waits for a packet, or until the server is to end.
-    fn wait_for_input_or(&self, stop: &Stop) -> io::Result<()> {
-        let link = self.session.link();
-        if !link.fall_asleep() {
-            return Ok(());
-        }
-        let input = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
-        wait(&mut [input(link.socket().as_fd()), input(stop.as_fd())], Deadline::NEVER).map(drop)
-    }
-
     /// The next call as [`wait`](Self::wait), for a server that may be told to end: false then as well, and all that is left is to
     /// [`leave`](Self::leave).
     pub(super) fn wait_or_stop(&self, task: &mut Option<T>, stop: &Stop) -> Result<bool, RecvError> {
@@ -75,7 +57,9 @@ impl<T: Task> Tasks<T> {
                 Step::Task => return Ok(true),
                 Step::Unreadable(error) => return Err(*error),
                 Step::Handled => {}
-                Step::Nothing => self.wait_for_input_or(stop).inspect_err(|_| self.session.end())?,
+                Step::Nothing => {
+                    self.session.wait_for_packet(Some(stop.as_fd())).inspect_err(|_| self.session.end())?
+                }
                 Step::Shutdown => self.session.refuse_calls(),
                 Step::End => return Ok(false),
             }
@@ -111,7 +95,7 @@ impl<T: Task> Tasks<T> {
                 Step::Unreadable(error) => return Err(*error),
                 Step::Handled => {}
                 // Somebody made the open file non-blocking.
-                Step::Nothing => self.wait_for_input().inspect_err(|_| self.session.end())?,
+                Step::Nothing => self.session.wait_for_packet(None).inspect_err(|_| self.session.end())?,
                 Step::Shutdown => {
                     self.session.refuse_calls();
                     return Ok(false);
