@@ -4,7 +4,9 @@
 #[path = "../util/mod.rs"]
 mod util;
 
+mod ahead;
 mod context;
 mod given_up;
 mod nested;
+mod refused;
 mod service;

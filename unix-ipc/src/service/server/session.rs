@@ -6,15 +6,15 @@ mod sending;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use self::ahead::Ahead;
 pub(super) use self::ahead::Reach;
+use self::cancelling::Watched;
 use self::sending::Watch;
 use super::super::connection::Link;
 use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
-use super::context::Call;
 use super::outbox::Outbox;
 use crate::codec::{Encoder, Failure};
 use crate::error::{ProtocolError, RecvError};
@@ -43,7 +43,7 @@ pub(crate) struct Session {
     /// What was read before its turn.
     ahead: Mutex<Ahead>,
     /// The calls whose handlers want to know when nobody waits for them any more, and what wakes those that wait for it.
-    watched: Mutex<Vec<Weak<Call>>>,
+    watched: Mutex<Watched>,
     cancelled: Condvar,
     /// Whether the client's end was read, perhaps before its turn.
     is_gone: AtomicBool,
@@ -181,7 +181,7 @@ impl Session {
                 }
                 Ok(Step::Handled)
             }
-            Kind::Cancel if message.body.len() == 0 && message.descriptors.is_empty() => {
+            Kind::Cancel if message.is_bare() => {
                 self.cancel(message.id);
                 Ok(Step::Handled)
             }
@@ -225,7 +225,7 @@ impl Session {
     fn broken(self: &Arc<Self>, broken: Broken) -> Looked {
         let fault = broken.into_fault();
         match (fault.about, fault.error) {
-            (Some((Kind::Call, id)), error) => {
+            (Some((Kind::Call | Kind::TimedCall, id)), error) => {
                 let failure = match &error {
                     RecvError::Refused(limit) => Failure::Refused(*limit),
                     RecvError::Protocol(error) => Failure::Unreadable(error.to_string()),

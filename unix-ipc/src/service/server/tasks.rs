@@ -1,6 +1,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::poll::PollFlags;
 
@@ -8,6 +9,9 @@ use super::super::task::Task;
 use super::session::{Session, Step};
 use crate::deadline::Deadline;
 use crate::error::RecvError;
+
+/// How long a thread that waits for input goes without looking whether another has read it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The calls of one connection, one after another.
 #[derive(Debug)]
@@ -36,7 +40,9 @@ impl<T: Task> Tasks<T> {
 
     fn wait_for_input(&self) -> io::Result<()> {
         let link = self.session.link();
-        if link.fall_asleep() { link.wait(PollFlags::POLLIN, Deadline::NEVER).map(drop) } else { Ok(()) }
+        // A handler that has a context may read what this thread waits for.
+        let end = if self.session.has_watched_calls() { Deadline::after(PAUSE) } else { Deadline::NEVER };
+        if link.fall_asleep() { link.wait(PollFlags::POLLIN, end).map(drop) } else { Ok(()) }
     }
 
     /// Waits for a call, for which there is a place, and which stays there: false where there is none any more.
