@@ -181,3 +181,23 @@ fn a_call_that_is_given_up_at_once_is_not_waited_for_by_its_handler() {
         end(client, serving);
     }
 }
+
+#[test]
+fn what_was_read_ahead_is_run_although_the_client_does_not_read() {
+    let _watchdog = Watchdog::new();
+    let (client, serving) = server(2, false);
+    // Replies that nobody takes fill more than a quarter of the socket, so that it does not say that there is room.
+    let unread: Vec<_> = (0..120).map(|_| client.begin_marks().unwrap()).collect();
+    let (events, seen): (_, Receiver<Event>) = channel().unwrap();
+    let waits = [client.begin_wait(events.clone()).unwrap(), client.begin_wait(events).unwrap()];
+    assert_eq!(seen.recv().unwrap(), Event::Runs);
+    assert_eq!(seen.recv().unwrap(), Event::Runs);
+    let (sender, noted) = channel().unwrap();
+    client.note_caller(sender).unwrap();
+    drop(waits);
+    assert_eq!(seen.recv().unwrap(), Event::Cancelled(true));
+    assert_eq!(seen.recv().unwrap(), Event::Cancelled(true));
+    assert!(noted.recv_timeout(LONG / 5).unwrap());
+    drop(unread);
+    end(client, serving);
+}

@@ -10,6 +10,7 @@ mod serve;
 mod session;
 mod tasks;
 mod turn;
+mod waker;
 mod workers;
 
 pub use self::context::CallContext;
