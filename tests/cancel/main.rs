@@ -7,6 +7,8 @@ mod util;
 mod ahead;
 mod context;
 mod given_up;
+mod gone;
 mod nested;
+mod own_loop;
 mod refused;
 mod service;

@@ -282,6 +282,10 @@ impl<'l> Clients<'l> {
         let session = &client.session;
         // A copy of the process must not touch what it shares with the original, the epoll instance included.
         session.link().check()?;
+        if events.contains(EpollFlags::EPOLLHUP) {
+            // It may have left calls in its ring.
+            session.client_is_gone();
+        }
         if let Err(error) = session.hear_bell() {
             self.remove(turn, &client, Err(error))?;
             return Ok(None);

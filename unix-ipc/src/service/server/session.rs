@@ -44,6 +44,7 @@ pub(crate) struct Session {
     ahead: Mutex<Ahead>,
     /// The calls whose handlers want to know when nobody waits for them any more, and what wakes those that wait for it.
     watched: Mutex<Watched>,
+    has_taken_back: AtomicBool,
     cancelled: Condvar,
     /// Whether the client's end was read, perhaps before its turn.
     is_gone: AtomicBool,
@@ -81,6 +82,7 @@ impl Session {
             watch: Mutex::default(),
             ahead: Mutex::default(),
             watched: Mutex::default(),
+            has_taken_back: AtomicBool::new(false),
             cancelled: Condvar::new(),
             is_gone: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -150,6 +152,7 @@ impl Session {
     fn take<T: Task>(self: &Arc<Self>, received: Result<Incoming, Broken>, task: &mut Option<T>) -> Looked {
         match received {
             Ok(Incoming::Message(message)) => match message.kind {
+                Kind::Call | Kind::TimedCall if self.is_gone.load(Ordering::Relaxed) => Ok(Step::Handled),
                 Kind::Call | Kind::TimedCall if message.may_be_cancelled => {
                     self.take(self.unless_cancelled(message), task)
                 }

@@ -155,7 +155,7 @@ impl Session {
     }
 
     /// The client is gone, as the socket says although there is more to read before.
-    pub(super) fn client_is_gone(&self) {
+    pub(in super::super) fn client_is_gone(&self) {
         lock(&self.ahead).cancel_all();
         self.cancel_all_running();
     }

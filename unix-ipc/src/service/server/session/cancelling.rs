@@ -21,27 +21,24 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The same where one thread serves, and there is no other context: another thread reads only where it has this one, too.
 const LONG_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many cancellations are remembered that were of no call that was known.
-const MOST_UNKNOWN: usize = 64;
+/// How many of the last cancellations are remembered.
+const MOST_TAKEN_BACK: usize = 1024;
 
 /// Who wants to know when a call is cancelled.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     calls: Vec<(u64, Weak<Call>)>,
-    /// What was taken back last, and was neither kept nor watched: another thread may have it in hand.
-    unknown: VecDeque<u64>,
+    /// What was taken back last and had been read: it may be in some thread's hand, and not have begun.
+    taken_back: VecDeque<u64>,
 }
 
 impl Watched {
-    fn find(&mut self, id: u64) -> Option<Arc<Call>> {
-        let found = self.calls.iter().find(|(watched, _)| *watched == id);
-        if found.is_none() {
-            if self.unknown.len() >= MOST_UNKNOWN {
-                self.unknown.pop_front();
-            }
-            self.unknown.push_back(id);
+    fn take_back(&mut self, id: u64) -> Option<Arc<Call>> {
+        if self.taken_back.len() >= MOST_TAKEN_BACK {
+            self.taken_back.pop_front();
         }
-        found.and_then(|(_, call)| call.upgrade())
+        self.taken_back.push_back(id);
+        self.calls.iter().find(|(watched, _)| *watched == id).and_then(|(_, call)| call.upgrade())
     }
 }
 
@@ -49,7 +46,7 @@ impl Session {
     /// From now on a handler hears when this call is cancelled.
     pub(in super::super) fn watch_call(&self, call: &Arc<Call>) {
         let mut watched = lock(&self.watched);
-        if watched.unknown.contains(&call.id()) {
+        if watched.taken_back.contains(&call.id()) {
             call.cancel();
         }
         watched.calls.push((call.id(), Arc::downgrade(call)));
@@ -65,9 +62,10 @@ impl Session {
         !lock(&self.watched).calls.is_empty()
     }
 
-    /// Whether a call was taken back that was not known then.
-    pub(super) fn was_taken_back(&self, id: u64) -> bool {
-        lock(&self.watched).unknown.contains(&id)
+    /// Whether a call was taken back, as far as is known.
+    #[inline]
+    pub(in super::super) fn was_taken_back(&self, id: u64) -> bool {
+        self.has_taken_back.load(Ordering::SeqCst) && lock(&self.watched).taken_back.contains(&id)
     }
 
     /// Nobody waits for a call that may be running.
@@ -76,7 +74,8 @@ impl Session {
             return;
         }
         // Dropped behind the lock: the last holder of a call takes it, too.
-        let call = lock(&self.watched).find(id);
+        let call = lock(&self.watched).take_back(id);
+        self.has_taken_back.store(true, Ordering::SeqCst);
         if let Some(call) = call {
             call.cancel();
             self.cancelled.notify_all();
