@@ -137,10 +137,11 @@ impl<M: Memory> RingReceiver<M> {
         Ok(packet)
     }
 
-    /// Copies the beginning of the next packet out, which stays where it is: `None` where there is none. It stands in one line.
+    /// Copies the beginning of the next packet out, which stays where it is: `None` where there is none, and where the ring grows
+    /// first. It stands in one line.
     pub(crate) fn peek(&self) -> Option<[u8; PEEKED]> {
         let first = self.first_word();
-        if first == 0 {
+        if first == 0 || first == GROWN {
             return None;
         }
         let mut start = [0; PEEKED];

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::super::connection::Listener;
 use super::super::error::ServeError;
@@ -14,13 +13,13 @@ use super::draining::DRAIN_TICK;
 use super::session::{Looked, Session, Step};
 use super::stop::Stop;
 use super::turn::{Client, Turn};
+use super::waker::{WAKER, Waker};
 use crate::deadline::Deadline;
 use crate::error::RecvError;
 use crate::sync::{lock, try_lock};
 
-/// The listener's number in the epoll instance, and that of what wakes a thread; clients have the ones between.
+/// The listener's number in the epoll instance; what wakes a thread has [`WAKER`], and clients have the ones between.
 const LISTENER: u64 = 0;
-const WAKER: u64 = u64::MAX;
 /// That of what has the server end.
 const STOP: u64 = u64::MAX - 1;
 
@@ -45,7 +44,7 @@ const TICK: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Clients<'l> {
     pub(super) epoll: Arc<Epoll>,
-    waker: EventFd,
+    waker: Arc<Waker>,
     pub(super) listener: Option<&'l Listener>,
     pub(super) stop: Option<Arc<Stop>>,
     /// Until when the last calls may run, once no more are begun.
@@ -90,12 +89,12 @@ impl<'l> Clients<'l> {
 
     fn new(listener: Option<&'l Listener>, stop: Option<Arc<Stop>>, spin: Duration) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let waker = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let waker = Waker::new()?;
         // Nobody reads it: each time that it is written to, one thread wakes.
         epoll.add(&waker, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, WAKER))?;
         let clients = Self {
             epoll: Arc::new(epoll),
-            waker,
+            waker: Arc::new(waker),
             listener,
             stop,
             drain_until: OnceLock::new(),
@@ -141,17 +140,12 @@ impl<'l> Clients<'l> {
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         // From now on the waker wakes whoever waits, however often.
-        let _ = self.epoll.modify(&self.waker, &mut EpollEvent::new(EpollFlags::EPOLLIN, WAKER));
-        self.wake();
+        let _ = self.epoll.modify(&*self.waker, &mut EpollEvent::new(EpollFlags::EPOLLIN, WAKER));
+        self.waker.wake();
     }
 
     fn has_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
-    }
-
-    fn wake(&self) {
-        // It fails when it has been written to more often than anybody can.
-        let _ = self.waker.write(1);
     }
 
     /// Reads for as long as it may pay off to look at rings; then all clients ring.
@@ -220,7 +214,7 @@ impl<'l> Clients<'l> {
         if is_long && turn.has_busy() && self.idle.load(Ordering::SeqCst) > 0 {
             turn.check()?;
             if !turn.ask_to_ring() {
-                self.wake();
+                self.waker.wake();
             }
         }
         Ok(task)
@@ -230,7 +224,7 @@ impl<'l> Clients<'l> {
     pub(super) fn has_run(&self, start: Instant) {
         self.ended_runs.fetch_add(1, Ordering::SeqCst);
         if self.is_draining() {
-            self.wake();
+            self.waker.wake();
         }
         let long = self.long.load(Ordering::Relaxed);
         if start.elapsed() > BRIEF {
@@ -297,6 +291,7 @@ impl<'l> Clients<'l> {
         let mut events = [EpollEvent::empty()];
         match self.epoll.wait(&mut events, timeout) {
             Ok(0) | Err(Errno::EINTR) => Ok(None),
+            Ok(_) if events[0].data() == WAKER => Ok(Some(self.waker.event())),
             Ok(_) => Ok(Some((events[0].data(), events[0].events()))),
             Err(errno) => Err(errno.into()),
         }
@@ -317,6 +312,10 @@ impl<'l> Clients<'l> {
         let session = &client.session;
         // A copy of the process must not touch what it shares with the original, the epoll instance included.
         session.link().check()?;
+        if events.contains(EpollFlags::EPOLLHUP) {
+            // It may have left calls in its ring.
+            session.client_is_gone();
+        }
         if let Err(error) = session.hear_bell() {
             self.remove(turn, &client, Err(error))?;
             return Ok(None);
@@ -385,7 +384,7 @@ impl<'l> Clients<'l> {
 
     fn add(&self, turn: &mut Turn, session: Arc<Session>) -> io::Result<()> {
         let client = Client { token: turn.new_token(), session };
-        client.session.flush_by_epoll(Arc::clone(&self.epoll), client.token)?;
+        client.session.flush_by_epoll(Arc::clone(&self.epoll), Arc::clone(&self.waker), client.token)?;
         turn.add(client);
         Ok(())
     }

@@ -12,6 +12,7 @@ mod session;
 mod stop;
 mod tasks;
 mod turn;
+mod waker;
 mod workers;
 
 pub use self::context::CallContext;

@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::super::outbox::{Outbox, Put};
+use super::super::waker::Waker;
 use super::Session;
 use crate::codec::{Encoder, Failure};
 use crate::deadline::Deadline;
@@ -22,6 +23,7 @@ use crate::sys::wait::wait;
 #[derive(Debug)]
 pub(super) struct Watch {
     epoll: Arc<Epoll>,
+    waker: Arc<Waker>,
     /// What the instance knows the session by.
     token: u64,
     /// What it says: that there is something to read, or that there is room.
@@ -92,7 +94,7 @@ impl Session {
     }
 
     /// Has the epoll instance say when there is room for what waits, and where nothing waits, when there is something to
-    /// read, or at once where there is something that was read already: what it says, if there is such an instance.
+    /// read; and wakes somebody where there is something that was read already. What it says, if there is such an instance.
     ///
     /// A ring's room is told by a bell, which is something to read. All of this is done under the outbox's lock, so that the
     /// instance is last told of what is first in the queue.
@@ -100,10 +102,11 @@ impl Session {
         let mut outbox = lock(&self.outbox);
         let mut watch = lock(&self.watch);
         let Some(watch) = &mut *watch else { return Ok(None) };
-        let events = if outbox.is_empty() && self.link.has_ahead() {
-            // There is room in nearly every socket, so that it says so at once.
-            EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT
-        } else if outbox.is_empty() {
+        let events = if outbox.is_empty() {
+            if self.link.has_ahead() {
+                // That the socket has room would say nothing: it says so only when most of what is unread there has been read.
+                watch.waker.wake_for(watch.token);
+            }
             EpollFlags::EPOLLIN
         } else {
             match outbox.want_room() {
@@ -239,10 +242,15 @@ impl Session {
     }
 
     /// From now on the instance watches the socket, and whoever hears from it that there is room sends what has to wait.
-    pub(in super::super) fn flush_by_epoll(&self, epoll: Arc<Epoll>, token: u64) -> io::Result<()> {
+    pub(in super::super) fn flush_by_epoll(
+        &self,
+        epoll: Arc<Epoll>,
+        waker: Arc<Waker>,
+        token: u64,
+    ) -> io::Result<()> {
         let events = EpollFlags::EPOLLIN;
         epoll.add(self.link.socket(), EpollEvent::new(events, token))?;
-        *lock(&self.watch) = Some(Watch { epoll, token, events });
+        *lock(&self.watch) = Some(Watch { epoll, waker, token, events });
         Ok(())
     }
 }
