@@ -264,7 +264,8 @@ impl Inbox {
         (message.kind, message.id) = (header.kind, header.id);
         #[cfg(feature = "macros")]
         {
-            message.may_be_cancelled = self.may_hold_cancels();
+            message.may_be_cancelled =
+                matches!(header.kind, Kind::Call | Kind::TimedCall) && self.may_hold_cancels();
             if header.kind == Kind::Cancel
                 && let Some(inlet) = &mut self.inlet
             {
