@@ -4,7 +4,11 @@
 #[path = "../util/mod.rs"]
 mod util;
 
+mod ahead;
 mod context;
 mod given_up;
+mod gone;
 mod nested;
+mod own_loop;
+mod refused;
 mod service;

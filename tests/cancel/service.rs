@@ -1,7 +1,9 @@
 //! The service that the tests call, in a child that serves in one of several ways.
 
 use std::env;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use unix_ipc::{CallContext, Connection, Receiver, Sender, ipc_service, test_command};
@@ -33,6 +35,10 @@ pub(crate) trait Slow {
     #[oneway]
     fn note_caller(&self, ctx: &CallContext, seen: Sender<bool>);
     fn holdings(&self) -> (usize, usize);
+    fn keep(&self, number: u32, senders: Vec<Sender<()>>);
+    /// Leaves a thread behind that asks about this call until `stop_asking`.
+    fn go_on_asking(&self, ctx: &CallContext);
+    fn stop_asking(&self);
 }
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -44,6 +50,8 @@ pub(crate) enum Event {
 #[derive(Default)]
 pub(crate) struct Sloth {
     marks: Mutex<Vec<u32>>,
+    asking: Mutex<Vec<thread::JoinHandle<()>>>,
+    may_stop: Arc<AtomicBool>,
 }
 
 impl Sloth {
@@ -83,7 +91,7 @@ impl Slow for Sloth {
     fn ask(&self, events: Sender<Event>, ctx: &CallContext) {
         let _ = events.send(Event::Runs);
         while !ctx.is_cancelled() {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         let _ = events.send(Event::Cancelled(true));
     }
@@ -107,6 +115,28 @@ impl Slow for Sloth {
     fn holdings(&self) -> (usize, usize) {
         (Holdings::now().descriptor_count(), threads())
     }
+
+    fn keep(&self, number: u32, _: Vec<Sender<()>>) {
+        self.add(number);
+    }
+
+    fn go_on_asking(&self, ctx: &CallContext) {
+        let (ctx, may_stop) = (ctx.clone(), Arc::clone(&self.may_stop));
+        let asks = move || {
+            while !may_stop.load(Ordering::SeqCst) {
+                let _ = ctx.is_cancelled();
+            }
+        };
+        self.asking.lock().expect("nobody panics with it").push(thread::spawn(asks));
+    }
+
+    fn stop_asking(&self) {
+        self.may_stop.store(true, Ordering::SeqCst);
+        for asking in self.asking.lock().expect("nobody panics with it").drain(..) {
+            asking.join().expect("it only asks");
+        }
+        self.may_stop.store(false, Ordering::SeqCst);
+    }
 }
 
 /// How the child serves, as the test says in this variable.
@@ -124,7 +154,7 @@ pub(crate) fn is_child() -> bool {
         "workers" => server.workers(2).serve(connection),
         // A loop of one's own, which hands tasks to other threads.
         _ => {
-            std::thread::scope(|scope| {
+            thread::scope(|scope| {
                 for task in connection.tasks::<SlowTask>() {
                     let task = task.expect("the client keeps to the protocol");
                     let service = server.service();

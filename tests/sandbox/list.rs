@@ -12,10 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use unix_ipc::sandbox::{self, SystemCall};
 use unix_ipc::{
-    Connection, Handle, Limits, SharedMemory, SharedMemoryMut, SpawnOptions, channel, test_command,
+    Connection, Gone, Handle, Limits, SharedMemory, SharedMemoryMut, SpawnOptions, channel, test_command,
 };
 
-use crate::locked::{ALLOWED, LISTEN, LockedClient, REFUSED, SERVED, WORKERS, is_locked};
+use crate::locked::{ALLOWED, LISTEN, LockedClient, REFUSED, SERVED, TERMINATES, WORKERS, is_locked};
 use crate::prisoner::{AdderServer, Plus};
 use crate::util::Watchdog;
 
@@ -30,6 +30,8 @@ struct Prison {
     workers: usize,
     rings: bool,
     listens: bool,
+    /// Whether SIGTERM ends it in order.
+    terminates: bool,
     /// Whether all of its threads take memory from one heap, as the first thread of a program does.
     one_heap: bool,
     /// Beside those of every server.
@@ -41,7 +43,7 @@ struct Prison {
 const EVERY_SERVER: [&[SystemCall]; 4] =
     [sandbox::SERVING, sandbox::MEMORY, sandbox::ENDING, sandbox::REFUSABLE];
 
-const PRISONS: [Prison; 11] = [
+const PRISONS: [Prison; 12] = [
     Prison::new("a server", &[], &EVERY_SHAPE),
     Prison { one_heap: true, ..Prison::new("a server in the first thread", &[], &EVERY_SHAPE) },
     Prison { rings: false, ..Prison::new("a server without rings", &[], &EVERY_SHAPE) },
@@ -64,6 +66,14 @@ const PRISONS: [Prison; 11] = [
             "a listener",
             &[sandbox::WORKERS, sandbox::LISTENING],
             &[(values, false), (handles, false)],
+        )
+    },
+    Prison {
+        terminates: true,
+        ..Prison::new(
+            "a server that SIGTERM ends",
+            &[sandbox::STOPPING, sandbox::ABORTING],
+            &[(terminated, false)],
         )
     },
     Prison::new("panics", &[sandbox::PANICS], &[(panicking, true)]),
@@ -204,6 +214,15 @@ fn exiting(client: &LockedClient) -> Outcome {
     ends_with(client.exit(7), "exited with status 7")
 }
 
+fn terminated(client: &LockedClient) -> Outcome {
+    values(client)?;
+    client.terminate()?;
+    match client.wait_gone(Duration::from_secs(30)) {
+        Some(Gone::ShutDown) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
 fn aborting(client: &LockedClient) -> Outcome {
     ends_with(client.abort(), "killed by signal 6 (SIGABRT)")
 }
@@ -227,7 +246,8 @@ impl Prison {
         lists: &'static [&'static [SystemCall]],
         shapes: &'static [Shape],
     ) -> Self {
-        Self { name, workers: 1, rings: true, listens: false, one_heap: false, lists, shapes }
+        let (rings, listens, terminates, one_heap) = (true, false, false, false);
+        Self { name, workers: 1, rings, listens, terminates, one_heap, lists, shapes }
     }
 
     fn has(&self, list: &[SystemCall]) -> bool {
@@ -253,6 +273,9 @@ impl Prison {
             .env(WORKERS, self.workers.to_string())
             .env_remove("RUST_BACKTRACE")
             .stdout(OwnedFd::from(stdout));
+        if self.terminates {
+            command.env(TERMINATES, "");
+        }
         if self.one_heap {
             command.env("MALLOC_ARENA_MAX", "1");
         }

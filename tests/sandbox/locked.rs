@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::libc;
+use nix::sys::signal::{Signal, raise};
 use nix::sys::socket::{MsgFlags, send};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
 use unix_ipc::{
@@ -48,6 +49,8 @@ pub(crate) trait Locked {
     /// Asks for more memory than there is, as code does that cannot go on without.
     fn starve(&self);
     fn abort(&self);
+    /// Sends SIGTERM to the thread that serves: the first of a test's process is under no filter.
+    fn terminate(&self);
 }
 
 #[derive(Default)]
@@ -151,6 +154,10 @@ impl Locked for Inmate {
     fn abort(&self) {
         process::abort()
     }
+
+    fn terminate(&self) {
+        raise(Signal::SIGTERM).expect("there is such a signal");
+    }
 }
 
 /// The numbers of the calls that the child may make; any other kills it.
@@ -161,6 +168,8 @@ pub(crate) const REFUSED: &str = "UNIX_IPC_TEST_REFUSED";
 pub(crate) const LISTEN: &str = "UNIX_IPC_TEST_LISTEN";
 /// With how many threads it serves.
 pub(crate) const WORKERS: &str = "UNIX_IPC_TEST_WORKERS";
+/// Whether SIGTERM ends it in order.
+pub(crate) const TERMINATES: &str = "UNIX_IPC_TEST_TERMINATES";
 /// What a child sends over its standard output whose `serve` has returned.
 pub(crate) const SERVED: &str = "served";
 
@@ -173,6 +182,10 @@ pub(crate) fn is_locked() -> bool {
     let workers: usize = env::var(WORKERS).map_or(1, |count| count.parse().expect("a number"));
     let server = LockedServer::new(Inmate::default());
     let server = if workers > 1 { server.workers(workers) } else { server };
+    let server = match env::var_os(TERMINATES) {
+        Some(_) => server.shutdown_on_sigterm(Duration::from_secs(30)).expect("nobody is locked in yet"),
+        None => server,
+    };
     let mut server = server.pre_serve(move || lock_up(&allowed));
     let served = match listener {
         Some(listener) => server.listen(&listener),

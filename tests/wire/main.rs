@@ -7,6 +7,7 @@ mod util;
 
 mod calls;
 mod channels;
+mod ending;
 #[cfg(not(unix_ipc_without_rings))]
 mod lanes;
 mod raw;
@@ -21,6 +22,7 @@ fn every_vector_is_sent_and_received() {
     let tests = [
         include_str!("calls.rs"),
         include_str!("channels.rs"),
+        include_str!("ending.rs"),
         include_str!("lanes.rs"),
         include_str!("rings.rs"),
         include_str!("spawning.rs"),

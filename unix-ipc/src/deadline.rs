@@ -28,16 +28,20 @@ impl Deadline {
         self.0.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
+    #[inline]
     pub(crate) fn has_passed(self) -> bool {
-        self.left() == Some(Duration::ZERO)
+        // The clock is looked at where there is an end alone.
+        self.0.is_some_and(|end| end <= Instant::now())
     }
 
     /// The moment as the system's monotonic clock has it, in nanoseconds, which means the same in every process of one time
     /// namespace (time_namespaces(7)): `None` for never.
     #[cfg(feature = "macros")]
+    #[inline]
     pub(crate) fn on_the_clock(self) -> Option<u64> {
+        let end = self.0?;
         let origin = Origin::get();
-        let since = self.0?.saturating_duration_since(origin.instant);
+        let since = end.saturating_duration_since(origin.instant);
         Some(origin.nanoseconds.saturating_add(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
     }
 

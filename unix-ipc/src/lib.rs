@@ -39,6 +39,8 @@
 //! filter for which [`sandbox`] has the lists. A [`Pool`] keeps several children, replaces those that die, and repeats the calls that
 //! may be repeated.
 //!
+//! A generated client's `shutdown` ends its child in order; a [`Stopper`] ends a server from its own side.
+//!
 //! # Many clients, and both directions
 //!
 //! A [`Listener`] serves whoever connects to a path. Either end of a [`Connection`] can be the client: a child may call its
@@ -179,9 +181,9 @@ pub use self::limits::Limits;
 pub use self::raw_channel::{RawReceiver, RawSender, raw_channel};
 #[cfg(feature = "macros")]
 pub use self::service::{
-    CallContext, CallError, Connection, Incoming, Listener, PeerCredentials, PeerExit, Pending, Pool,
-    PoolCounters, PoolError, PoolOptions, Rlimit, ServeError, ServiceClient, SpawnError, SpawnOptions, Task,
-    Worker, WorkerFailure, test_command,
+    CallContext, CallError, Connection, Gone, Incoming, Listener, PeerCredentials, PeerExit, Pending, Pool,
+    PoolCounters, PoolError, PoolOptions, Rlimit, ServeError, ServiceClient, SpawnError, SpawnOptions,
+    Stopper, Task, Worker, WorkerFailure, test_command,
 };
 #[cfg(feature = "serde")]
 pub use self::shared_memory::{SharedMemory, SharedMemoryMut};

@@ -76,6 +76,9 @@ pub const WORKERS: &[SystemCall] = calls! { SYS_epoll_ctl SYS_epoll_pwait SYS_wr
 /// What a server that listens needs beside [`WORKERS`].
 pub const LISTENING: &[SystemCall] = calls! { SYS_accept4 SYS_getsockname SYS_getsockopt };
 
+/// What a server needs that SIGTERM ends, or its [`Stopper`](crate::Stopper).
+pub const STOPPING: &[SystemCall] = calls! { SYS_rt_sigreturn SYS_write };
+
 /// What a panic needs to print its message. Without a backtrace: that reads the program's file.
 pub const PANICS: &[SystemCall] = calls! { SYS_gettid SYS_write };
 
@@ -110,6 +113,7 @@ mod tests {
             ("THREADS", THREADS),
             ("WORKERS", WORKERS),
             ("LISTENING", LISTENING),
+            ("STOPPING", STOPPING),
             ("PANICS", PANICS),
             ("ENDING", ENDING),
             ("ABORTING", ABORTING),

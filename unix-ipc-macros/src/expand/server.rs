@@ -38,6 +38,7 @@ pub(super) fn impls(service: &Service) -> TokenStream {
         pre_serve(service),
         serve(service),
         listen(service),
+        stopping(service),
         access(service, &parameter),
     ];
     let shown = server.to_string();
@@ -156,6 +157,52 @@ fn listen(service: &Service) -> TokenStream {
             listener: &#library::Listener,
         ) -> ::core::result::Result<(), #library::ServeError> {
             #library::__private::Server::listen(&mut self.inner, listener)
+        }
+    }
+}
+
+/// ```text
+/// Output:  pub fn stopper(&mut self) -> io::Result<Stopper>
+///          pub fn shutdown_on_sigterm(self, timeout: Duration) -> io::Result<Self>
+/// ```
+fn stopping(service: &Service) -> TokenStream {
+    let (library, visibility) = (&service.library, &service.visibility);
+    let shutdown = link_to(service, "Stopper::shutdown");
+    let stopper = docs::of_shortcut(&[
+        &format!(
+            "What ends this server from another thread or a handler, by {shutdown}: asked for before it serves."
+        ),
+        "",
+        "# Errors",
+        "",
+        "What eventfd(2) says.",
+    ]);
+    let on_sigterm = docs::of_shortcut(&[
+        &format!(
+            "The same server, which SIGTERM ends as {shutdown} does, with so much time for the calls that run."
+        ),
+        "",
+        "From then on the signal does not end the process: `serve` or `listen` returns, and what comes behind it runs. It is for the",
+        "process as a whole, up to 16 servers, and replaces a handler that was there.",
+        "",
+        "# Errors",
+        "",
+        "What eventfd(2) and sigaction(2) say.",
+    ]);
+    quote! {
+        #stopper
+        #visibility fn stopper(&mut self) -> ::std::io::Result<#library::Stopper> {
+            #library::__private::Server::stopper(&mut self.inner)
+        }
+
+        #on_sigterm
+        #visibility fn shutdown_on_sigterm(
+            self,
+            timeout: ::core::time::Duration,
+        ) -> ::std::io::Result<Self> {
+            ::core::result::Result::Ok(Self {
+                inner: #library::__private::Server::shutdown_on_sigterm(self.inner, timeout)?,
+            })
         }
     }
 }

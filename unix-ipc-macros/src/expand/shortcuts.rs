@@ -9,7 +9,7 @@ use super::task::local;
 use crate::model::Service;
 use crate::names;
 
-/// `new`, `spawn`, `connect`, `local` and `with_timeout`.
+/// `new`, `spawn`, `connect`, `local`, `with_timeout`, `shutdown` and `wait_gone`.
 pub(super) fn all(service: &Service) -> TokenStream {
     let shortcuts = [
         ("new", new(service)),
@@ -17,6 +17,8 @@ pub(super) fn all(service: &Service) -> TokenStream {
         ("connect", connect(service)),
         ("local", local_thread(service)),
         ("with_timeout", with_timeout(service)),
+        ("shutdown", shutdown(service)),
+        ("wait_gone", wait_gone(service)),
     ];
     let kept = shortcuts.into_iter().filter_map(|(name, shortcut)| {
         let cfgs = unless_method(service, &format_ident!("{name}"))?;
@@ -154,6 +156,64 @@ fn with_timeout(service: &Service) -> TokenStream {
         #[must_use]
         #visibility fn with_timeout(&self, timeout: ::core::time::Duration) -> Self {
             Self { inner: #library::__private::Client::with_timeout(&self.inner, timeout) }
+        }
+    }
+}
+
+/// ```text
+/// Output:  pub fn shutdown(&self, timeout: Duration) -> io::Result<PeerExit>
+/// ```
+fn shutdown(service: &Service) -> TokenStream {
+    let (library, visibility) = (&service.library, &service.visibility);
+    let error = link_to(service, "CallError::ShuttingDown");
+    let docs = docs::of_shortcut(&[
+        "Ends the process that serves, which this client or a clone of it spawned, and says how it ended.",
+        "",
+        &format!(
+            "Calls that were made before are finished, if that takes no longer than `timeout`; new ones are refused with {error}."
+        ),
+        "A process that does not end in that time is hung up on, and killed when its grace is over, too.",
+        "",
+        "# Errors",
+        "",
+        "`Unsupported` where this client did not spawn its server; else what the system says.",
+        "",
+        "# Blocking",
+        "",
+        "Until the process has ended: for `timeout` and its grace at most, and the moment that killing it takes.",
+    ]);
+    quote! {
+        #docs
+        #visibility fn shutdown(
+            &self,
+            timeout: ::core::time::Duration,
+        ) -> ::std::io::Result<#library::PeerExit> {
+            #library::__private::Client::shutdown(&self.inner, timeout)
+        }
+    }
+}
+
+/// ```text
+/// Output:  pub fn wait_gone(&self, timeout: Duration) -> Option<Gone>
+/// ```
+fn wait_gone(service: &Service) -> TokenStream {
+    let (library, visibility) = (&service.library, &service.visibility);
+    let docs = docs::of_shortcut(&[
+        "Waits until the server is gone, without a call: how it went, or nothing where it is still there when the time is over.",
+        "",
+        "Several threads may wait, and calls go on beside them.",
+        "",
+        "# Blocking",
+        "",
+        "For `timeout` at most. Zero is for looking.",
+    ]);
+    quote! {
+        #docs
+        #visibility fn wait_gone(
+            &self,
+            timeout: ::core::time::Duration,
+        ) -> ::core::option::Option<#library::Gone> {
+            #library::__private::Client::wait_gone(&self.inner, timeout)
         }
     }
 }

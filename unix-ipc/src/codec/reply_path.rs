@@ -25,6 +25,10 @@ pub(crate) trait ReplyPath: Send + Sync + std::fmt::Debug {
     #[cfg(feature = "macros")]
     fn deadline(&self) -> Deadline;
 
+    /// Whether nobody waits for the answer any more, as far as is known: then nobody is told why there is none.
+    #[cfg(feature = "macros")]
+    fn is_void(&self) -> bool;
+
     /// Says why the call has no answer, unless it has one.
     #[cfg(feature = "macros")]
     fn fail(&self, failure: Failure);
@@ -49,4 +53,6 @@ pub(crate) enum Failure {
     Unreadable(String),
     /// The reply does not encode, or could not be sent.
     Unsendable(String),
+    /// The server begins no more calls.
+    ShuttingDown,
 }

@@ -101,14 +101,17 @@ impl Inbox {
         self.sender.take()
     }
 
-    /// How many descriptors the next packet says that it carries, as far as can be seen.
+    /// How many descriptors the next packet says that it carries, as far as can be seen: `None` where the socket has none.
     #[cfg(feature = "macros")]
-    pub(crate) fn next_descriptors(&self, socket: &Socket) -> usize {
+    pub(crate) fn next_descriptors(&self, socket: &Socket) -> Option<usize> {
         let start = match &self.inlet {
             Some(inlet) => inlet.peek().and_then(|start| start.first_chunk().copied()),
-            None => socket.peek_start().ok().flatten(),
+            None => match socket.peek_start() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                start => start.ok().flatten(),
+            },
         };
-        start.map_or(0, frame::descriptors_of_start)
+        Some(start.map_or(0, frame::descriptors_of_start))
     }
 
     /// Reads packets until a message is whole or none is left, without waiting or waiting for each.
@@ -261,7 +264,8 @@ impl Inbox {
         (message.kind, message.id) = (header.kind, header.id);
         #[cfg(feature = "macros")]
         {
-            message.may_be_cancelled = self.may_hold_cancels();
+            message.may_be_cancelled =
+                matches!(header.kind, Kind::Call | Kind::TimedCall) && self.may_hold_cancels();
             if header.kind == Kind::Cancel
                 && let Some(inlet) = &mut self.inlet
             {

@@ -71,6 +71,12 @@ impl Message {
         message
     }
 
+    /// Whether it is nothing but what its header says.
+    #[cfg(feature = "macros")]
+    pub(crate) fn is_bare(&self) -> bool {
+        self.body.len() == 0 && self.descriptors.is_empty()
+    }
+
     /// The descriptors, for whoever keeps them; the message has none then.
     #[inline]
     pub(crate) fn take_descriptors(&mut self) -> Vec<OwnedFd> {

@@ -8,6 +8,8 @@ use crate::error::ProtocolError;
 pub(crate) enum Ended {
     PeerDied(PeerExit),
     Disconnected,
+    /// In order: what it did not answer it did not begin.
+    ShutDown,
     Protocol(ProtocolError),
     Io(IoFailure),
 }

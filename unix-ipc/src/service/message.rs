@@ -96,8 +96,8 @@ pub trait Message: Sized {
     /// What became of the call instead of a reply.
     fn wait(call: &mut Call<'_>) -> Result<Self, CallError>;
 
-    /// Runs the handler of a method that returns this, and sends the reply. A panic of the handler is answered
-    /// with its message, and goes on.
+    /// Runs the handler of a method that returns this, and sends the reply; not where nobody waits for it any more. A panic of the
+    /// handler is answered with its message, and goes on.
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self);
 }
 
@@ -153,6 +153,9 @@ impl<T: Serialize + DeserializeOwned> Message for T {
     }
 
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
+        if is_void(&reply) {
+            return;
+        }
         if let Err(error) = reply.send(run(&reply, handler)) {
             report(&reply, error);
         }
@@ -246,6 +249,9 @@ impl<T: Serialize + DeserializeOwned> Returned<WithIoError> for io::Result<T> {
     }
 
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
+        if is_void(&reply) {
+            return;
+        }
         let value = run(&reply, handler).map_err(PortableIoError::from);
         let reply = reply.retype::<Result<T, PortableIoError>>();
         if let Err(error) = reply.send(value) {
@@ -260,6 +266,13 @@ fn decode_io_result<T: DeserializeOwned>(
 ) -> Result<io::Result<T>, DecodeError> {
     let result: Result<T, PortableIoError> = codec::decode_message(message, limits)?;
     Ok(result.map_err(io::Error::from))
+}
+
+/// Whether nobody waits any more for what a handler would come to, which has not begun: a task may have waited in a queue of the
+/// user's own.
+#[inline]
+fn is_void<T>(reply: &Sender<T>) -> bool {
+    reply.reply_path().is_some_and(|path| path.is_void())
 }
 
 /// Runs a handler, in the time that the caller has; where it panics, the caller gets the message before anything around sees

@@ -9,6 +9,7 @@ mod ended;
 mod error;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod gone;
 mod hello;
 mod message;
 mod pool;
@@ -21,8 +22,9 @@ pub use self::child::{PeerExit, Rlimit, SpawnError, SpawnOptions, test_command};
 pub use self::client::{Call, Client, Pending};
 pub use self::connection::{Connection, Incoming, Listener, PeerCredentials};
 pub use self::error::{CallError, ServeError};
+pub use self::gone::Gone;
 pub use self::message::{Message, ResultType, Returned};
 pub use self::pool::{Pool, PoolCounters, PoolError, PoolOptions, Worker, WorkerFailure};
-pub use self::server::{CallContext, Server};
+pub use self::server::{CallContext, Server, Stopper};
 pub use self::service_client::ServiceClient;
 pub use self::task::{Method, Sealed, Task};

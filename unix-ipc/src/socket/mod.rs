@@ -148,7 +148,6 @@ impl Socket {
         let bytes = peeked.map(|message| message.bytes);
         match bytes {
             Ok(bytes) => Ok(Some(start).filter(|_| bytes == N)),
-            Err(Errno::EAGAIN) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }

@@ -3,6 +3,8 @@
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 pub(crate) mod accept;
 #[cfg(feature = "macros")]
+pub(crate) mod alarm;
+#[cfg(feature = "macros")]
 pub(crate) mod before_exec;
 #[cfg(feature = "macros")]
 pub(crate) mod bell;
@@ -28,7 +30,10 @@ pub(crate) mod process;
 pub(crate) mod receive;
 #[cfg(feature = "macros")]
 pub(crate) mod resident;
+#[cfg(feature = "macros")]
 pub(crate) mod rlimits;
+#[cfg(feature = "macros")]
+pub(crate) mod sigterm;
 #[cfg(feature = "macros")]
 pub(crate) mod thread;
 pub(crate) mod wait;

@@ -26,6 +26,9 @@ pub(crate) enum Wait {
     /// One system call instead of two, where there is nothing else to wait for.
     #[cfg(feature = "macros")]
     ForEver,
+    /// Not for the socket, but for what another core may be about to write.
+    #[cfg(feature = "macros")]
+    Looking,
     /// The same, for as long as the socket's own time says and no signal comes.
     #[cfg(feature = "macros")]
     Briefly,
@@ -60,6 +63,8 @@ const CONTROL_WORDS: usize = 256;
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], wait: Wait) -> io::Result<Received> {
     let flags = match wait {
         Wait::No => libc::MSG_DONTWAIT,
+        #[cfg(feature = "macros")]
+        Wait::Looking => libc::MSG_DONTWAIT,
         #[cfg(feature = "macros")]
         Wait::ForEver | Wait::Briefly => 0,
     };

@@ -115,6 +115,11 @@ impl ReplyPath for Reply {
     }
 
     #[cfg(feature = "macros")]
+    fn is_void(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "macros")]
     fn fail(&self, _: crate::codec::Failure) {}
 
     fn forward(self: Arc<Self>) -> Box<dyn Attachment> {

@@ -105,6 +105,11 @@ impl Child {
         stat.ok().and_then(|stat| flags(&stat)).is_some_and(|flags| flags & PF_EXITING != 0)
     }
 
+    /// How long it has to end by itself after the hang-up.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
+    }
+
     /// Kills the child, whatever it does; one that has ended is no error.
     pub(crate) fn kill(&self) -> io::Result<()> {
         self.pidfd().map_or(Ok(()), pidfd::kill)

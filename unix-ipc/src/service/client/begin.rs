@@ -146,6 +146,9 @@ impl Core {
         if let Some(ended) = state.calls.ended() {
             return Err(CallError::ended(method, ended.clone()));
         }
+        if state.closing {
+            return Err(CallError::ShuttingDown { method });
+        }
         if state.moving {
             let source =
                 io::Error::new(io::ErrorKind::NotConnected, "the client has moved to another process");
@@ -173,7 +176,7 @@ impl Core {
 
     /// Sends a message. The state comes back where that was locked all the while.
     #[inline]
-    fn send<'a, D: AsFd>(
+    pub(super) fn send<'a, D: AsFd>(
         &self,
         mut state: MutexGuard<'a, State>,
         message: &mut Outgoing,
@@ -290,7 +293,7 @@ impl Core {
     }
 
     /// There is something to read: reads it, or waits until the thread that reads has.
-    fn read_or_let_read(&self, reads: u64, deadline: Deadline) {
+    pub(super) fn read_or_let_read(&self, reads: u64, deadline: Deadline) {
         if let Some(reading) = self.try_read() {
             reading.read_available();
             return;

@@ -57,7 +57,7 @@ impl<T: Task> Client<T> {
             }
             Err(MeetFailure::Ended(ended)) => Err(match ended {
                 Ended::PeerDied(exit) => SpawnError::Exited(exit),
-                Ended::Disconnected => SpawnError::Disconnected,
+                Ended::Disconnected | Ended::ShutDown => SpawnError::Disconnected,
                 Ended::Protocol(source) => SpawnError::Handshake(source),
                 Ended::Io(failure) => SpawnError::Io(failure.into()),
             }),
@@ -78,7 +78,7 @@ impl<T: Task> Client<T> {
                 Err(ConnectError::TimedOut { after: client.core.link.limits().handshake })
             }
             Err(MeetFailure::Ended(ended)) => Err(match ended {
-                Ended::PeerDied(_) | Ended::Disconnected => ConnectError::Disconnected,
+                Ended::PeerDied(_) | Ended::Disconnected | Ended::ShutDown => ConnectError::Disconnected,
                 Ended::Protocol(source) => ConnectError::Handshake(source),
                 Ended::Io(failure) => ConnectError::Io(failure.into()),
             }),

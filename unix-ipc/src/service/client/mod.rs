@@ -10,6 +10,7 @@ mod moved;
 mod patience;
 mod pending;
 mod reading;
+mod shutdown;
 mod state;
 mod waiting;
 mod watched;

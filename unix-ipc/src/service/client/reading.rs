@@ -138,10 +138,14 @@ impl<'a> Reading<'a> {
             return;
         };
         self.read_some();
-        self.end(Ended::PeerDied(exit));
+        let is_in_order = self.0.state().all_answered;
+        self.end(if is_in_order { Ended::ShutDown } else { Ended::PeerDied(exit) });
     }
 
     fn reason_of_end(&self) -> Ended {
+        if self.0.state().all_answered {
+            return Ended::ShutDown;
+        }
         let exit = self.0.link.peer_child().and_then(Child::exit_after_hang_up);
         exit.map_or(Ended::Disconnected, Ended::PeerDied)
     }
@@ -183,6 +187,12 @@ impl<'a> Reading<'a> {
             Kind::Ring | Kind::Switch | Kind::Bell | Kind::Descriptors | Kind::Reset => {
                 let mut state = self.0.state();
                 self.0.link.change_ways(&mut state.outlet, message).map(drop)
+            }
+            Kind::Shutdown if id <= 1 && message.body.len() == 0 && message.descriptors.is_empty() => {
+                let mut state = self.0.state();
+                state.closing = true;
+                state.all_answered |= id == 1;
+                Ok(())
             }
             other => Err(ProtocolError::Kind(other as u8)),
         }

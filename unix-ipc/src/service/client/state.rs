@@ -51,6 +51,10 @@ pub(super) struct State {
     pub(super) introduced: bool,
     /// The other end's introduction, and what it says of our methods.
     pub(super) peer: Option<Peer>,
+    /// Whether no more calls are begun: this end has the server end, or it has said so itself.
+    pub(super) closing: bool,
+    /// Whether the server has said that what it has not answered it has not begun.
+    pub(super) all_answered: bool,
     /// Whether the connection is on its way into another process.
     pub(super) moving: bool,
 }
@@ -80,6 +84,8 @@ impl Core {
                 reads: 0,
                 introduced: false,
                 peer: None,
+                closing: false,
+                all_answered: false,
                 moving: false,
             }),
             progress: Condvar::new(),

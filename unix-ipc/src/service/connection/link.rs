@@ -2,10 +2,12 @@
 
 mod ahead;
 
+pub(crate) use self::ahead::Glance;
+
 use std::io;
 use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -65,9 +67,8 @@ pub(crate) struct Link {
     naming: Mutex<usize>,
     /// Whether the socket has been looked at: one from elsewhere may be anything.
     checked: OnceLock<()>,
-    /// Whether a server keeps messages that it read before their turn; changed under the inbox's lock, but for where it is the
-    /// serving thread that takes them.
-    has_ahead: AtomicBool,
+    /// Why nobody is to read what comes next: see `ahead.rs`.
+    held_up: AtomicU8,
     made_in: Generation,
 }
 
@@ -83,7 +84,7 @@ impl Link {
             peer: OnceLock::new(),
             naming: Mutex::new(0),
             checked: OnceLock::new(),
-            has_ahead: AtomicBool::new(false),
+            held_up: AtomicU8::new(0),
             made_in: Generation::current(),
         }
     }
@@ -237,11 +238,11 @@ impl Link {
     pub(crate) fn receive_with(&self, wait: Wait) -> Result<Incoming, Broken> {
         if self.peer.get().is_some() {
             let mut inbox = lock(&self.inbox);
-            // Another thread may have read what this one would wait for.
-            if wait == Wait::ForEver && self.has_ahead() {
+            // Another thread may have read what comes before.
+            if self.is_held_up() {
                 return Ok(Incoming::Rung);
             }
-            return inbox.receive(&self.socket, wait);
+            return self.turns(inbox.receive(&self.socket, wait));
         }
         let _naming = self.name_senders()?;
         let mut inbox = lock(&self.inbox);
@@ -255,17 +256,23 @@ impl Link {
     /// Reads what is in the ring, without a system call where that is nothing.
     #[inline]
     pub(crate) fn receive_at_hand(&self) -> Result<Incoming, Broken> {
-        lock(&self.inbox).receive_at_hand(&self.socket)
+        let mut inbox = lock(&self.inbox);
+        if self.is_held_up() {
+            return Ok(Incoming::Rung);
+        }
+        self.turns(inbox.receive_at_hand(&self.socket))
     }
 
     /// The peer offers rings, sends through its ring from now on, or goes on without. Says whether what this end was about
     /// to send is void.
     #[cold]
-    pub(crate) fn change_ways(
-        &self,
-        outlet: &mut Outlet,
-        mut message: Message,
-    ) -> Result<bool, ProtocolError> {
+    pub(crate) fn change_ways(&self, outlet: &mut Outlet, message: Message) -> Result<bool, ProtocolError> {
+        let changed = self.change_way(outlet, message);
+        self.has_turned();
+        changed
+    }
+
+    fn change_way(&self, outlet: &mut Outlet, mut message: Message) -> Result<bool, ProtocolError> {
         if outlet.is_outdated(message.kind) {
             return Ok(false);
         }

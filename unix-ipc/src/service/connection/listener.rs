@@ -153,7 +153,7 @@ impl Listener {
     /// server's `listen` go on without waiting, and `listen` returns. Clients that are connected are hung up on
     /// by `listen`.
     ///
-    /// This waits for no call. A handler that runs goes on to its end, and `listen` waits for it, but its caller may
+    /// This waits for no call; a server's [`Stopper`](crate::Stopper) does. A handler that runs goes on to its end, and `listen` waits for it, but its caller may
     /// get [`CallError::Disconnected`](crate::CallError::Disconnected) all the same, as those do whose calls have not
     /// begun. The file at the path stays until the listener is dropped.
     ///

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::{borrow::BorrowMut, fmt};
 
-pub(crate) use self::link::{Link, Maker};
+pub(crate) use self::link::{Glance, Link, Maker};
 pub use self::listener::{Incoming, Listener};
 pub use self::peer::PeerCredentials;
 use super::child::{SpawnError, SpawnOptions};

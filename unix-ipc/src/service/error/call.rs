@@ -86,6 +86,11 @@ pub enum CallError<E = Infallible> {
         /// The method that was called.
         method: &'static str,
     },
+    /// The server is shutting down, or has, and did not begin the call.
+    ShuttingDown {
+        /// The method that was called.
+        method: &'static str,
+    },
     /// The method panicked in the server, which goes on serving.
     Panicked {
         /// The method that was called.
@@ -160,6 +165,7 @@ impl<E> CallError<E> {
             Self::Service(_) => None,
             Self::PeerDied { method, .. }
             | Self::Disconnected { method }
+            | Self::ShuttingDown { method }
             | Self::Panicked { method, .. }
             | Self::NoReply { method }
             | Self::Timeout { method, .. }
@@ -174,7 +180,7 @@ impl<E> CallError<E> {
     /// Whether the peer is gone, so that no later call over the same connection can succeed. A timeout, a panic and a
     /// limit are not such an end.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::PeerDied { .. } | Self::Disconnected { .. })
+        matches!(self, Self::PeerDied { .. } | Self::Disconnected { .. } | Self::ShuttingDown { .. })
     }
 }
 
@@ -185,6 +191,7 @@ impl CallError {
             Self::Service(never) => match never {},
             Self::PeerDied { method, exit } => CallError::PeerDied { method, exit },
             Self::Disconnected { method } => CallError::Disconnected { method },
+            Self::ShuttingDown { method } => CallError::ShuttingDown { method },
             Self::Panicked { method, message } => CallError::Panicked { method, message },
             Self::NoReply { method } => CallError::NoReply { method },
             Self::Timeout { method, after } => CallError::Timeout { method, after },
@@ -201,6 +208,7 @@ impl CallError {
         match ended {
             Ended::PeerDied(exit) => Self::PeerDied { method, exit },
             Ended::Disconnected => Self::Disconnected { method },
+            Ended::ShutDown => Self::ShuttingDown { method },
             Ended::Protocol(source) => Self::Protocol { method, source },
             Ended::Io(failure) => Self::Io { method, source: failure.into() },
         }
@@ -210,6 +218,7 @@ impl CallError {
     pub(crate) fn failed(method: &'static str, failure: Failure) -> Self {
         match failure {
             Failure::Dropped => Self::NoReply { method },
+            Failure::ShuttingDown => Self::ShuttingDown { method },
             Failure::Panicked(message) => Self::Panicked { method, message },
             Failure::Refused(source) => Self::Refused { method, source },
             // "Ours" and "theirs" are the server's words.
@@ -246,6 +255,7 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
                 write!(f, "`{method}`: the server process {}{exit}", exit.auxiliary())
             }
             Self::Disconnected { method } => write!(f, "`{method}`: the server hung up"),
+            Self::ShuttingDown { method } => write!(f, "`{method}`: the server is shutting down"),
             Self::Panicked { method, message } => write!(f, "`{method}` panicked in the server: {message}"),
             Self::NoReply { method } => write!(f, "`{method}`: the server dropped the reply sender"),
             Self::Timeout { method, after } => write!(f, "`{method}`: no reply within {after:?}"),
@@ -277,7 +287,9 @@ impl<E: fmt::Debug + fmt::Display + Send + Sync + 'static> From<CallError<E>> fo
     fn from(error: CallError<E>) -> Self {
         let kind = match error {
             CallError::Io { source, .. } => return source,
-            CallError::PeerDied { .. } | CallError::Disconnected { .. } => io::ErrorKind::BrokenPipe,
+            CallError::PeerDied { .. } | CallError::Disconnected { .. } | CallError::ShuttingDown { .. } => {
+                io::ErrorKind::BrokenPipe
+            }
             CallError::Timeout { .. } => io::ErrorKind::TimedOut,
             CallError::Refused { .. } => io::ErrorKind::InvalidInput,
             CallError::UnknownMethod { .. } => io::ErrorKind::Unsupported,

@@ -151,7 +151,7 @@ impl From<Ended> for WorkerFailure {
     fn from(ended: Ended) -> Self {
         match ended {
             Ended::PeerDied(exit) => Self::Died(exit),
-            Ended::Disconnected => Self::Disconnected,
+            Ended::Disconnected | Ended::ShutDown => Self::Disconnected,
             Ended::Protocol(source) => Self::Protocol(source),
             Ended::Io(failure) => Self::Io(Arc::new(failure.into())),
         }

@@ -1,23 +1,27 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::super::connection::Listener;
 use super::super::error::ServeError;
 use super::super::task::Task;
+use super::draining::DRAIN_TICK;
 use super::session::{Looked, Session, Step};
+use super::stop::Stop;
 use super::turn::{Client, Turn};
+use super::waker::{WAKER, Waker};
+use crate::deadline::Deadline;
 use crate::error::RecvError;
 use crate::sync::{lock, try_lock};
 
-/// The listener's number in the epoll instance, and that of what wakes a thread; clients have the ones between.
+/// The listener's number in the epoll instance; what wakes a thread has [`WAKER`], and clients have the ones between.
 const LISTENER: u64 = 0;
-const WAKER: u64 = u64::MAX;
+/// That of what has the server end.
+const STOP: u64 = u64::MAX - 1;
 
 /// How long a listener is left alone when there is no room for a client: nothing says when there is room.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -39,9 +43,12 @@ const TICK: Duration = Duration::from_millis(1);
 /// while another thread waits; it takes the turn when a socket has something. All others wait until it does.
 #[derive(Debug)]
 pub(super) struct Clients<'l> {
-    epoll: Arc<Epoll>,
-    waker: EventFd,
-    listener: Option<&'l Listener>,
+    pub(super) epoll: Arc<Epoll>,
+    waker: Arc<Waker>,
+    pub(super) listener: Option<&'l Listener>,
+    pub(super) stop: Option<Arc<Stop>>,
+    /// Until when the last calls may run, once no more are begun.
+    pub(super) drain_until: OnceLock<Deadline>,
     turn: Mutex<Turn>,
     /// The right to wait for the sockets.
     waiting: Mutex<()>,
@@ -49,8 +56,9 @@ pub(super) struct Clients<'l> {
     idle: AtomicUsize,
     /// Whether there are rings that are looked at, so that nobody rings.
     looks: AtomicBool,
-    /// How many handlers were begun.
-    runs: AtomicU64,
+    /// How many handlers were begun, and how many have ended.
+    pub(super) runs: AtomicU64,
+    pub(super) ended_runs: AtomicU64,
     /// How many handlers have to be brief before they are taken to be.
     long: AtomicU32,
     stopped: AtomicBool,
@@ -65,38 +73,45 @@ type Reading<'a> = MutexGuard<'a, Turn>;
 
 impl<'l> Clients<'l> {
     /// The one client at the other end of a connection.
-    pub(super) fn of_session(session: Arc<Session>) -> io::Result<Self> {
-        let clients = Self::new(None, session.link().limits().spin)?;
+    pub(super) fn of_session(session: Arc<Session>, stop: Option<Arc<Stop>>) -> io::Result<Self> {
+        let clients = Self::new(None, stop, session.link().limits().spin)?;
         session.link().check()?;
         clients.add(&mut lock(&clients.turn), session)?;
         Ok(clients)
     }
 
     /// Whoever connects to a listener.
-    pub(super) fn of_listener(listener: &'l Listener) -> io::Result<Self> {
-        let clients = Self::new(Some(listener), listener.limits().spin)?;
+    pub(super) fn of_listener(listener: &'l Listener, stop: Option<Arc<Stop>>) -> io::Result<Self> {
+        let clients = Self::new(Some(listener), stop, listener.limits().spin)?;
         clients.epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
         Ok(clients)
     }
 
-    fn new(listener: Option<&'l Listener>, spin: Duration) -> io::Result<Self> {
+    fn new(listener: Option<&'l Listener>, stop: Option<Arc<Stop>>, spin: Duration) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let waker = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let waker = Waker::new()?;
         // Nobody reads it: each time that it is written to, one thread wakes.
         epoll.add(&waker, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, WAKER))?;
-        Ok(Self {
+        let clients = Self {
             epoll: Arc::new(epoll),
-            waker,
+            waker: Arc::new(waker),
             listener,
+            stop,
+            drain_until: OnceLock::new(),
             turn: Mutex::new(Turn::new(spin)),
             waiting: Mutex::new(()),
             idle: AtomicUsize::new(0),
             looks: AtomicBool::new(false),
             runs: AtomicU64::new(0),
+            ended_runs: AtomicU64::new(0),
             long: AtomicU32::new(BRIEF_IN_A_ROW),
             stopped: AtomicBool::new(false),
             paused: Mutex::new(None),
-        })
+        };
+        if let Some(stop) = &clients.stop {
+            clients.watch_stop(stop, STOP)?;
+        }
+        Ok(clients)
     }
 
     /// Waits for the next call of any client: `None` when there will be none. By turns: a client that has been
@@ -125,24 +140,19 @@ impl<'l> Clients<'l> {
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         // From now on the waker wakes whoever waits, however often.
-        let _ = self.epoll.modify(&self.waker, &mut EpollEvent::new(EpollFlags::EPOLLIN, WAKER));
-        self.wake();
+        let _ = self.epoll.modify(&*self.waker, &mut EpollEvent::new(EpollFlags::EPOLLIN, WAKER));
+        self.waker.wake();
     }
 
     fn has_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    fn wake(&self) {
-        // It fails when it has been written to more often than anybody can.
-        let _ = self.waker.write(1);
-    }
-
     /// Reads for as long as it may pay off to look at rings; then all clients ring.
     fn read<T: Task>(&self, turn: &mut Turn) -> Result<Option<T>, ServeError> {
         turn.check()?;
         turn.wake_up();
-        while turn.has_busy() && !self.has_stopped() {
+        while turn.has_busy() && !self.has_stopped() && !self.is_drained() {
             if turn.is_over()
                 && let Some(task) = self.look_at_sockets(turn)?
             {
@@ -204,7 +214,7 @@ impl<'l> Clients<'l> {
         if is_long && turn.has_busy() && self.idle.load(Ordering::SeqCst) > 0 {
             turn.check()?;
             if !turn.ask_to_ring() {
-                self.wake();
+                self.waker.wake();
             }
         }
         Ok(task)
@@ -212,6 +222,10 @@ impl<'l> Clients<'l> {
 
     /// A handler has run, from then till now.
     pub(super) fn has_run(&self, start: Instant) {
+        self.ended_runs.fetch_add(1, Ordering::SeqCst);
+        if self.is_draining() {
+            self.waker.wake();
+        }
         let long = self.long.load(Ordering::Relaxed);
         if start.elapsed() > BRIEF {
             self.long.store(BRIEF_IN_A_ROW, Ordering::Relaxed);
@@ -225,7 +239,7 @@ impl<'l> Clients<'l> {
     fn wait<T: Task>(&self) -> Result<(Option<Reading<'_>>, Option<T>), ServeError> {
         self.idle.fetch_add(1, Ordering::SeqCst);
         let _waiting = lock(&self.waiting);
-        let woken = self.wait_for_sockets();
+        let woken = self.wait_for_sockets::<T>();
         self.idle.fetch_sub(1, Ordering::SeqCst);
         match woken? {
             None => Ok((None, None)),
@@ -238,11 +252,16 @@ impl<'l> Clients<'l> {
         }
     }
 
-    fn wait_for_sockets(&self) -> io::Result<Option<(Reading<'_>, Option<Event>)>> {
+    fn wait_for_sockets<T: Task>(&self) -> io::Result<Option<(Reading<'_>, Option<Event>)>> {
         let mut runs = self.runs.load(Ordering::SeqCst);
         while !self.has_stopped() {
+            if self.is_drained() {
+                self.finish_draining::<T>(&lock(&self.turn));
+                break;
+            }
             let looks = self.looks.load(Ordering::SeqCst);
-            let event = self.look(looks.then_some(TICK))?;
+            let drains = self.is_draining().then_some(DRAIN_TICK);
+            let event = self.look(looks.then_some(TICK).or(drains))?;
             if event.is_some() {
                 return Ok(Some((lock(&self.turn), event)));
             }
@@ -272,6 +291,7 @@ impl<'l> Clients<'l> {
         let mut events = [EpollEvent::empty()];
         match self.epoll.wait(&mut events, timeout) {
             Ok(0) | Err(Errno::EINTR) => Ok(None),
+            Ok(_) if events[0].data() == WAKER => Ok(Some(self.waker.event())),
             Ok(_) => Ok(Some((events[0].data(), events[0].events()))),
             Err(errno) => Err(errno.into()),
         }
@@ -283,10 +303,19 @@ impl<'l> Clients<'l> {
             self.accept::<T>(turn)?;
             return Ok(None);
         }
+        if token == STOP {
+            let deadline = self.stop.as_ref().map_or(Deadline::NEVER, |stop| stop.deadline());
+            self.begin_draining(turn, deadline);
+            return Ok(None);
+        }
         let Some(client) = turn.client(token) else { return Ok(None) };
         let session = &client.session;
         // A copy of the process must not touch what it shares with the original, the epoll instance included.
         session.link().check()?;
+        if events.contains(EpollFlags::EPOLLHUP) {
+            // It may have left calls in its ring.
+            session.client_is_gone();
+        }
         if let Err(error) = session.hear_bell() {
             self.remove(turn, &client, Err(error))?;
             return Ok(None);
@@ -318,6 +347,12 @@ impl<'l> Clients<'l> {
     fn take(&self, turn: &mut Turn, client: &Client, step: Looked) -> Result<bool, ServeError> {
         match step {
             Ok(Step::Task) => return Ok(true),
+            Ok(Step::Shutdown) if self.listener.is_none() => {
+                self.begin_draining(turn, Deadline::NEVER);
+                return Ok(false);
+            }
+            // One client does not end what others use.
+            Ok(Step::Shutdown) => client.session.refuse_calls(),
             Ok(Step::Handled | Step::Nothing | Step::Unreadable(_)) if !client.session.has_ended() => {}
             last => return self.remove(turn, client, last.map(drop).map_err(|error| *error)).and(Ok(false)),
         }
@@ -349,7 +384,7 @@ impl<'l> Clients<'l> {
 
     fn add(&self, turn: &mut Turn, session: Arc<Session>) -> io::Result<()> {
         let client = Client { token: turn.new_token(), session };
-        client.session.flush_by_epoll(Arc::clone(&self.epoll), client.token)?;
+        client.session.flush_by_epoll(Arc::clone(&self.epoll), Arc::clone(&self.waker), client.token)?;
         turn.add(client);
         Ok(())
     }

@@ -145,7 +145,10 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.session.forget_calls();
+        // In a copy of the process whoever held the lock is not there to let it go.
+        if self.session.link().is_here() {
+            self.session.forget_calls();
+        }
     }
 }
 

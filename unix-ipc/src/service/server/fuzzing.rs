@@ -44,7 +44,7 @@ fn take(session: &Arc<Session>, input: &mut Unstructured<'_>, kept: &mut Vec<Sub
         match session.step::<SubjectTask>(&mut task) {
             Ok(Step::Nothing) => return true,
             Ok(Step::End) | Err(_) => return false,
-            Ok(Step::Task | Step::Handled | Step::Unreadable(_)) => {}
+            Ok(Step::Task | Step::Handled | Step::Shutdown | Step::Unreadable(_)) => {}
         }
         let Some(task) = task else { continue };
         match number(input, 8) {

@@ -68,6 +68,14 @@ impl ReplyPath for Reply {
         self.deadline
     }
 
+    fn is_void(&self) -> bool {
+        let is_void = self.deadline.has_passed() || self.session.was_taken_back(self.id);
+        if is_void {
+            self.answered.store(true, Ordering::SeqCst);
+        }
+        is_void
+    }
+
     fn fail(&self, failure: Failure) {
         if self.claim().is_ok() {
             self.session.fail(self.id, &failure);

@@ -3,13 +3,17 @@ use std::io;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::super::connection::{Connection, Listener};
 use super::super::error::ServeError;
 use super::super::task::Task;
 use super::clients::Clients;
+use super::draining::last_moment;
 use super::session::Session;
+use super::stop::{Stop, Stopper};
 use super::workers;
+use crate::deadline::Deadline;
 use crate::sync::lock;
 
 /// What a generated server is made of.
@@ -19,6 +23,8 @@ pub struct Server<S, T> {
     crew: Option<Crew<S, T>>,
     /// Locked by nobody: so a server is `Sync` where its service is.
     preparations: Mutex<Vec<Preparation>>,
+    /// What ends it from outside, where somebody may.
+    stop: Option<Arc<Stop>>,
 }
 
 /// What is done before the first client is served.
@@ -40,7 +46,7 @@ struct Crew<S, T> {
 impl<S, T: Task> Server<S, T> {
     /// A server with one thread.
     pub fn new(service: S, dispatch: fn(&mut S, T)) -> Self {
-        Self { service, dispatch, crew: None, preparations: Mutex::default() }
+        Self { service, dispatch, crew: None, preparations: Mutex::default(), stop: None }
     }
 
     /// The same with so many threads, at least one.
@@ -60,6 +66,28 @@ impl<S, T: Task> Server<S, T> {
         self
     }
 
+    /// What ends this server from outside.
+    ///
+    /// # Errors
+    ///
+    /// What eventfd(2) says.
+    pub fn stopper(&mut self) -> io::Result<Stopper> {
+        let stop = match &self.stop {
+            Some(stop) => stop,
+            None => self.stop.insert(Arc::new(Stop::new(Duration::ZERO)?)),
+        };
+        Ok(Stopper(Arc::clone(stop)))
+    }
+
+    /// The same server, which SIGTERM ends, with so much time for the calls that run.
+    ///
+    /// # Errors
+    ///
+    /// What eventfd(2) and sigaction(2) say, or that too many servers do so.
+    pub fn shutdown_on_sigterm(self, timeout: Duration) -> io::Result<Self> {
+        Ok(Self { stop: Some(Arc::new(Stop::on_sigterm(timeout)?)), ..self })
+    }
+
     /// Serves one client until it hangs up.
     ///
     /// # Errors
@@ -69,7 +97,7 @@ impl<S, T: Task> Server<S, T> {
         if self.crew.is_some() {
             let session = Session::new::<T>(connection.into_link());
             // All that a server needs is made before it prepares, which may forbid to make it.
-            let clients = Clients::of_session(Arc::clone(&session))?;
+            let clients = Clients::of_session(Arc::clone(&session), self.stop.clone())?;
             return if self.meet(&session)? { self.serve_clients(&clients) } else { Ok(()) };
         }
         let (tasks, mut task) = (connection.calls::<T>(), None);
@@ -77,9 +105,18 @@ impl<S, T: Task> Server<S, T> {
             return Ok(());
         }
         loop {
-            match tasks.wait(&mut task) {
+            let next = match &self.stop {
+                Some(stop) => tasks.wait_or_stop(&mut task, stop),
+                None => tasks.wait(&mut task),
+            };
+            match next {
                 Ok(true) => self.run(&mut task),
-                Ok(false) => return Ok(()),
+                Ok(false) => {
+                    let deadline =
+                        self.stop.as_ref().filter(|stop| stop.is_asked()).map(|stop| stop.deadline());
+                    tasks.leave(deadline.map_or(Deadline::NEVER, last_moment));
+                    return Ok(());
+                }
                 Err(error) if connection.has_ended() => return Err(error.into()),
                 // It concerns one call, whose caller has been told.
                 Err(_) => {}
@@ -93,7 +130,7 @@ impl<S, T: Task> Server<S, T> {
     ///
     /// Where a preparation or the listener fails; a client that breaks the protocol is hung up on, and the others go on.
     pub fn listen(&mut self, listener: &Listener) -> Result<(), ServeError> {
-        let clients = Clients::of_listener(listener)?;
+        let clients = Clients::of_listener(listener, self.stop.clone())?;
         self.prepare()?;
         self.serve_clients(&clients)
     }
@@ -102,7 +139,7 @@ impl<S, T: Task> Server<S, T> {
     /// gone before.
     fn meet(&self, session: &Arc<Session>) -> Result<bool, ServeError> {
         let is_prepared = lock(&self.preparations).is_empty();
-        if is_prepared { Ok(true) } else { session.prepare::<T>(|| self.prepare()) }
+        if is_prepared { Ok(true) } else { session.prepare::<T>(|| self.prepare(), self.stop.as_deref()) }
     }
 
     fn prepare(&self) -> io::Result<()> {
@@ -119,7 +156,9 @@ impl<S, T: Task> Server<S, T> {
             if task.is_none() {
                 return Ok(());
             }
+            let start = Instant::now();
             self.run(&mut task);
+            clients.has_run(start);
         }
     }
 

@@ -1,27 +1,39 @@
 mod ahead;
 mod cancelling;
 mod decode;
+mod leaving;
 mod preparing;
 mod sending;
 
+use std::io;
+use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags};
 
 use self::ahead::Ahead;
 pub(super) use self::ahead::Reach;
+use self::cancelling::Watched;
+pub(super) use self::leaving::hang_up_on;
 use self::sending::Watch;
 use super::super::connection::Link;
 use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
-use super::context::Call;
 use super::outbox::Outbox;
 use crate::codec::{Encoder, Failure};
+use crate::deadline::Deadline;
 use crate::error::{ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
 use crate::sync::lock;
 use crate::sys::receive::Wait;
+use crate::sys::wait::wait;
+
+/// How long a thread that waits for input goes without looking whether another has read it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The serving end of one connection, shared with the reply senders of its calls.
 #[derive(Debug)]
@@ -43,8 +55,11 @@ pub(crate) struct Session {
     /// What was read before its turn.
     ahead: Mutex<Ahead>,
     /// The calls whose handlers want to know when nobody waits for them any more, and what wakes those that wait for it.
-    watched: Mutex<Vec<Weak<Call>>>,
+    watched: Mutex<Watched>,
+    has_taken_back: AtomicBool,
     cancelled: Condvar,
+    /// Whether no more calls are begun.
+    refuses: AtomicBool,
     /// Whether the client's end was read, perhaps before its turn.
     is_gone: AtomicBool,
     ended: AtomicBool,
@@ -56,6 +71,8 @@ pub(super) enum Step {
     Task,
     /// A message that was no call to run; there may be more.
     Handled,
+    /// The client wants the server to end, and makes no more calls.
+    Shutdown,
     /// A call that could not be read. Its caller has been told.
     Unreadable(Box<RecvError>),
     Nothing,
@@ -81,7 +98,9 @@ impl Session {
             watch: Mutex::default(),
             ahead: Mutex::default(),
             watched: Mutex::default(),
+            has_taken_back: AtomicBool::new(false),
             cancelled: Condvar::new(),
+            refuses: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
@@ -137,6 +156,14 @@ impl Session {
         Ok(())
     }
 
+    /// The next call, after looking for it for as long as that may pay off.
+    pub(super) fn step_looking<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
+        match self.at_hand() {
+            Some(received) => self.take(received, task),
+            None => self.take(self.link.receive_with(Wait::Looking), task),
+        }
+    }
+
     /// The next call, after waiting for it.
     #[inline]
     pub(super) fn step_waiting<T: Task>(self: &Arc<Self>, task: &mut Option<T>) -> Looked {
@@ -146,10 +173,24 @@ impl Session {
         }
     }
 
+    /// Waits for a packet, or until this descriptor is readable.
+    pub(super) fn wait_for_packet(&self, stop: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        if !self.link.fall_asleep() {
+            return Ok(());
+        }
+        // A handler that has a context may read what this thread waits for.
+        let end = if self.has_watched_calls() { Deadline::after(PAUSE) } else { Deadline::NEVER };
+        let waited = iter::once(self.as_fd()).chain(stop);
+        let mut waited: Vec<_> =
+            waited.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        wait(&mut waited, end).map(drop)
+    }
+
     #[inline]
     fn take<T: Task>(self: &Arc<Self>, received: Result<Incoming, Broken>, task: &mut Option<T>) -> Looked {
         match received {
             Ok(Incoming::Message(message)) => match message.kind {
+                Kind::Call | Kind::TimedCall if self.is_gone.load(Ordering::Relaxed) => Ok(Step::Handled),
                 Kind::Call | Kind::TimedCall if message.may_be_cancelled => {
                     self.take(self.unless_cancelled(message), task)
                 }
@@ -181,9 +222,14 @@ impl Session {
                 }
                 Ok(Step::Handled)
             }
-            Kind::Cancel if message.body.len() == 0 && message.descriptors.is_empty() => {
+            Kind::Cancel if message.is_bare() => {
                 self.cancel(message.id);
                 Ok(Step::Handled)
+            }
+            Kind::Shutdown
+                if message.id == 0 && message.body.len() == 0 && message.descriptors.is_empty() =>
+            {
+                Ok(Step::Shutdown)
             }
             other => Err(ProtocolError::Kind(other as u8)),
         }
@@ -225,7 +271,7 @@ impl Session {
     fn broken(self: &Arc<Self>, broken: Broken) -> Looked {
         let fault = broken.into_fault();
         match (fault.about, fault.error) {
-            (Some((Kind::Call, id)), error) => {
+            (Some((Kind::Call | Kind::TimedCall, id)), error) => {
                 let failure = match &error {
                     RecvError::Refused(limit) => Failure::Refused(*limit),
                     RecvError::Protocol(error) => Failure::Unreadable(error.to_string()),

@@ -1,11 +1,12 @@
 use std::io;
+use std::iter;
 use std::marker::PhantomData;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use nix::poll::PollFlags;
-
 use super::super::task::Task;
-use super::session::{Session, Step};
+use super::session::{Session, Step, hang_up_on};
+use super::stop::Stop;
 use crate::deadline::Deadline;
 use crate::error::RecvError;
 
@@ -23,6 +24,12 @@ impl<T> Tasks<T> {
         self.session.link().check()?;
         if self.session.has_queue() { self.session.flush_waiting() } else { Ok(()) }
     }
+
+    /// The same, but for a server that is told to end meanwhile.
+    fn flush_or_hear(&self, stop: &Stop) -> io::Result<()> {
+        self.session.link().check()?;
+        if self.session.has_queue() { self.session.flush_or_hear(Some(stop.as_fd())) } else { Ok(()) }
+    }
 }
 
 impl<T: Task> Tasks<T> {
@@ -34,9 +41,41 @@ impl<T: Task> Tasks<T> {
         &self.session
     }
 
-    fn wait_for_input(&self) -> io::Result<()> {
-        let link = self.session.link();
-        if link.fall_asleep() { link.wait(PollFlags::POLLIN, Deadline::NEVER).map(drop) } else { Ok(()) }
+    /// The next call as [`wait`](Self::wait), for a server that may be told to end: false then as well, and all that is left is to
+    /// [`leave`](Self::leave).
+    pub(super) fn wait_or_stop(&self, task: &mut Option<T>, stop: &Stop) -> Result<bool, RecvError> {
+        if self.session.has_ended() {
+            return Ok(false);
+        }
+        self.session.flush_by_this_thread();
+        while !stop.is_asked() {
+            self.flush_or_hear(stop).inspect_err(|_| self.session.end())?;
+            if stop.is_asked() {
+                break;
+            }
+            match self.session.step_looking(task).map_err(|error| *error)? {
+                Step::Task => return Ok(true),
+                Step::Unreadable(error) => return Err(*error),
+                Step::Handled => {}
+                Step::Nothing => {
+                    self.session.wait_for_packet(Some(stop.as_fd())).inspect_err(|_| self.session.end())?
+                }
+                Step::Shutdown => self.session.refuse_calls(),
+                Step::End => return Ok(false),
+            }
+            if self.session.refuses() {
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Ends in order, if the client has not ended before: says that all is answered, sends it, and hangs up.
+    pub(super) fn leave(&self, deadline: Deadline) {
+        if !self.session.has_ended() {
+            self.session.say_last::<T>();
+            hang_up_on(iter::once(&self.session), deadline);
+        }
     }
 
     /// Waits for a call, for which there is a place, and which stays there: false where there is none any more.
@@ -56,7 +95,11 @@ impl<T: Task> Tasks<T> {
                 Step::Unreadable(error) => return Err(*error),
                 Step::Handled => {}
                 // Somebody made the open file non-blocking.
-                Step::Nothing => self.wait_for_input().inspect_err(|_| self.session.end())?,
+                Step::Nothing => self.session.wait_for_packet(None).inspect_err(|_| self.session.end())?,
+                Step::Shutdown => {
+                    self.session.refuse_calls();
+                    return Ok(false);
+                }
                 Step::End => return Ok(false),
             }
         }

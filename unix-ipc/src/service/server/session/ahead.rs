@@ -1,7 +1,8 @@
 //! What was read before its turn: behind a call there may be a message that takes it back, and then it is not run.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
+use super::super::super::connection::Glance;
 use super::Session;
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
@@ -13,6 +14,10 @@ const MOST: usize = 4096;
 const MOST_BYTES: usize = 1 << 20;
 /// And so many descriptors: all clients together have the table of this process.
 const MOST_DESCRIPTORS: usize = 32;
+/// One look takes twice as many messages at most, each call with what takes it back, and so many runs of pieces of long ones: a client
+/// that sends without end keeps no other waiting.
+const MOST_AT_ONCE: usize = 2 * MOST;
+const MOST_RUNS: usize = 4;
 
 /// Where to look for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +32,12 @@ pub(in super::super) enum Reach {
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     queue: VecDeque<Item>,
+    /// The calls among them: a client may take back any number of what are none.
+    ids: HashSet<u64>,
     bytes: usize,
     descriptors: usize,
+    /// Whether what is next carries more descriptors than there is room for.
+    is_stuck: bool,
 }
 
 #[derive(Debug)]
@@ -53,15 +62,20 @@ impl Ahead {
         message.body.keep();
         message.may_be_cancelled = false;
         let (bytes, descriptors) = (message.body.len(), message.descriptors.len());
-        Item { id: message.id, bytes, descriptors, received: Ok(Incoming::Message(message)) }
+        let id = if message.kind == Kind::OneWay { 0 } else { message.id };
+        Item { id, bytes, descriptors, received: Ok(Incoming::Message(message)) }
     }
 
     fn count(&mut self, item: &Item) {
+        if item.id != 0 {
+            self.ids.insert(item.id);
+        }
         self.bytes += item.bytes;
         self.descriptors += item.descriptors;
     }
 
     fn uncount(&mut self, item: &Item) {
+        self.ids.remove(&item.id);
         self.bytes -= item.bytes;
         self.descriptors -= item.descriptors;
     }
@@ -84,6 +98,9 @@ impl Ahead {
 
     /// Takes a call out: whether it was there.
     fn cancel(&mut self, id: u64) -> bool {
+        if !self.ids.contains(&id) {
+            return false;
+        }
         let Some(index) = self.queue.iter().position(|item| item.id == id) else { return false };
         if let Some(item) = self.queue.remove(index) {
             self.uncount(&item);
@@ -94,6 +111,7 @@ impl Ahead {
     /// The client is gone: nobody waits for any call, while one-way calls are run to the last.
     fn cancel_all(&mut self) {
         self.queue.retain(|item| item.id == 0);
+        self.ids.clear();
         self.bytes = self.queue.iter().map(|item| item.bytes).sum();
         self.descriptors = self.queue.iter().map(|item| item.descriptors).sum();
     }
@@ -117,6 +135,10 @@ impl Session {
     pub(super) fn unless_cancelled(&self, message: Message) -> Result<Incoming, Broken> {
         {
             let mut ahead = lock(&self.ahead);
+            // Another thread may have read meanwhile what takes it back.
+            if self.was_taken_back(message.id) {
+                return Ok(Incoming::Rung);
+            }
             let item = Ahead::item(message);
             ahead.count(&item);
             ahead.queue.push_front(item);
@@ -128,7 +150,14 @@ impl Session {
 
     /// Whether more can be read before its turn.
     pub(super) fn has_room_ahead(&self) -> bool {
-        lock(&self.ahead).has_room()
+        let ahead = lock(&self.ahead);
+        ahead.has_room() && !ahead.is_stuck
+    }
+
+    /// The client is gone, as the socket says although there is more to read before.
+    pub(in super::super) fn client_is_gone(&self) {
+        lock(&self.ahead).cancel_all();
+        self.cancel_all_running();
     }
 
     /// Reads what is there, and keeps it for when its turn comes; what the client has taken back is not kept.
@@ -140,10 +169,11 @@ impl Session {
         let before = ahead.queue.len();
         // Nobody else looks at a ring that was not there before.
         let must_be_rung_for = reach == Reach::Socket || !has_ring;
-        let mut is_empty = self.read_into(&mut ahead, reach);
+        let mut left = (MOST_AT_ONCE, MOST_RUNS);
+        let mut is_empty = self.read_into(&mut ahead, reach, &mut left);
         // Whoever is to be rung for when there is something would wait for what came since.
         while is_empty && must_be_rung_for && self.link.try_fall_asleep() == Some(false) {
-            is_empty = self.read_into(&mut ahead, reach);
+            is_empty = self.read_into(&mut ahead, reach, &mut left);
         }
         let has_left_some = !is_empty && must_be_rung_for;
         self.link.set_ahead(has_left_some || !ahead.queue.is_empty());
@@ -155,24 +185,30 @@ impl Session {
         }
     }
 
-    /// Whether there was nothing more in the end.
-    fn read_into(&self, ahead: &mut Ahead, reach: Reach) -> bool {
-        for _ in 0..MOST {
-            if !ahead.has_room() {
-                return false;
-            }
+    /// Reads as many messages as are left to it, and runs of pieces: whether there was nothing more in the end.
+    fn read_into(&self, ahead: &mut Ahead, reach: Reach, (messages, runs): &mut (usize, usize)) -> bool {
+        ahead.is_stuck = false;
+        while *messages > 0 && *runs > 0 && ahead.has_room() {
+            *messages -= 1;
             let descriptors = MOST_DESCRIPTORS.saturating_sub(ahead.descriptors);
             let keep = |message: Message| match message.kind {
-                Kind::Call | Kind::TimedCall | Kind::OneWay => {
+                // What ends the calls has its place among them.
+                Kind::Call | Kind::TimedCall | Kind::OneWay | Kind::Shutdown => {
                     ahead.push(Ahead::item(message));
                     None
                 }
                 _ => Some(message),
             };
             match self.link.read_ahead(reach == Reach::Ring, descriptors, keep) {
-                Some(Ok(Incoming::Nothing)) => return true,
-                Some(received) => self.sort(ahead, received),
-                None => return false,
+                Glance::Read(Ok(Incoming::Nothing)) => return true,
+                Glance::Kept => {}
+                Glance::Read(Ok(Incoming::Piece)) => *runs -= 1,
+                Glance::Read(received) => self.sort(ahead, received),
+                Glance::TooMany => {
+                    ahead.is_stuck = true;
+                    return false;
+                }
+                Glance::Taken => return false,
             }
         }
         false
@@ -182,7 +218,7 @@ impl Session {
     fn sort(&self, ahead: &mut Ahead, received: Result<Incoming, Broken>) {
         match received {
             Ok(Incoming::Message(message)) => match message.kind {
-                Kind::Cancel => {
+                Kind::Cancel if message.is_bare() => {
                     if !ahead.cancel(message.id) {
                         self.cancel_running(message.id);
                     }

@@ -1,5 +1,6 @@
 //! The calls whose handlers want to know when nobody waits for them any more.
 
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -17,32 +18,76 @@ use crate::sys::wait::ready;
 /// How long a handler that waits for its call's end goes without looking, where other threads read and may have stopped to.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// The same where one thread serves, and there is no other context: another thread reads only where it has this one, too.
+const LONG_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many of the last cancellations are remembered.
+const MOST_TAKEN_BACK: usize = 1024;
+
+/// Who wants to know when a call is cancelled.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    calls: Vec<(u64, Weak<Call>)>,
+    /// What was taken back last and had been read: it may be in some thread's hand, and not have begun.
+    taken_back: VecDeque<u64>,
+}
+
+impl Watched {
+    fn take_back(&mut self, id: u64) -> Option<Arc<Call>> {
+        if self.taken_back.len() >= MOST_TAKEN_BACK {
+            self.taken_back.pop_front();
+        }
+        self.taken_back.push_back(id);
+        self.calls.iter().find(|(watched, _)| *watched == id).and_then(|(_, call)| call.upgrade())
+    }
+}
+
 impl Session {
     /// From now on a handler hears when this call is cancelled.
     pub(in super::super) fn watch_call(&self, call: &Arc<Call>) {
-        lock(&self.watched).push(Arc::downgrade(call));
+        let mut watched = lock(&self.watched);
+        if watched.taken_back.contains(&call.id()) {
+            call.cancel();
+        }
+        watched.calls.push((call.id(), Arc::downgrade(call)));
     }
 
     /// A watched call is over.
     pub(in super::super) fn forget_calls(&self) {
-        lock(&self.watched).retain(|call| call.strong_count() > 0);
+        lock(&self.watched).calls.retain(|(_, call)| call.strong_count() > 0);
+    }
+
+    /// Whether handlers have contexts, and may read.
+    pub(in super::super) fn has_watched_calls(&self) -> bool {
+        !lock(&self.watched).calls.is_empty()
+    }
+
+    /// Whether a call was taken back, as far as is known.
+    #[inline]
+    pub(in super::super) fn was_taken_back(&self, id: u64) -> bool {
+        self.has_taken_back.load(Ordering::SeqCst) && lock(&self.watched).taken_back.contains(&id)
     }
 
     /// Nobody waits for a call that may be running.
     pub(super) fn cancel_running(&self, id: u64) {
-        self.cancel_where(|call| id != 0 && call.id() == id);
+        if id == 0 {
+            return;
+        }
+        // Dropped behind the lock: the last holder of a call takes it, too.
+        let call = lock(&self.watched).take_back(id);
+        self.has_taken_back.store(true, Ordering::SeqCst);
+        if let Some(call) = call {
+            call.cancel();
+            self.cancelled.notify_all();
+        }
     }
 
     /// The client is gone.
     pub(super) fn cancel_all_running(&self) {
         self.is_gone.store(true, Ordering::SeqCst);
-        self.cancel_where(|_| true);
-    }
-
-    fn cancel_where(&self, is_it: impl Fn(&Call) -> bool) {
-        // Dropped behind the lock: the last holder of a call takes it, too.
-        let calls: Vec<Arc<Call>> = lock(&self.watched).iter().filter_map(Weak::upgrade).collect();
-        calls.iter().filter(|call| is_it(call)).for_each(|call| call.cancel());
+        let calls: Vec<Arc<Call>> =
+            lock(&self.watched).calls.iter().filter_map(|(_, call)| call.upgrade()).collect();
+        calls.iter().for_each(|call| call.cancel());
         self.cancelled.notify_all();
     }
 
@@ -53,6 +98,10 @@ impl Session {
             return true;
         }
         self.read_ahead(Reach::Socket);
+        if !self.has_room_ahead() {
+            // The client's end is behind what can be read now.
+            self.look_for_hang_up(Deadline::now());
+        }
         call.is_over() || self.is_gone()
     }
 
@@ -60,17 +109,21 @@ impl Session {
         self.is_gone.load(Ordering::SeqCst) || self.has_ended()
     }
 
+    fn look_for_hang_up(&self, end: Deadline) {
+        if ready(self.link.socket().as_fd(), PollFlags::empty(), end).unwrap_or(false) {
+            self.client_is_gone();
+        }
+    }
+
     /// Waits until there may be a cancellation to read, or somebody else has read one.
     pub(in super::super) fn wait_for_cancel(&self, end: Deadline) {
-        // The thread that serves alone is the only one that reads.
-        let reads_alone = self.reader.load(Ordering::Relaxed) == this_thread();
-        let end = if reads_alone { end } else { end.min(Deadline::after(PAUSE)) };
+        let reads_alone =
+            self.reader.load(Ordering::Relaxed) == this_thread() && lock(&self.watched).calls.len() == 1;
         let brief = end.min(Deadline::after(PAUSE));
+        let end = if reads_alone { end.min(Deadline::after(LONG_PAUSE)) } else { brief };
         if !self.has_room_ahead() {
             // No more can be read now: but for the time, only the client's end counts.
-            if ready(self.link.socket().as_fd(), PollFlags::empty(), brief).unwrap_or(false) {
-                self.cancel_all_running();
-            }
+            self.look_for_hang_up(brief);
             return;
         }
         match self.link.try_fall_asleep() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::super::hello::Mismatch;
 use super::super::super::message::message_of;
-use super::super::super::task::Task;
+use super::super::super::task::{Method, Task};
 use super::super::context::{Arriving, CallContext};
 use super::super::reply::{Decoding, Reply};
 use super::{Looked, Session, Step};
@@ -23,24 +23,15 @@ impl Session {
     /// Makes a task of a call, to where there is a place for it.
     #[inline]
     pub(super) fn decode<T: Task>(self: &Arc<Self>, message: Message, task: &mut Option<T>) -> Looked {
-        match message.kind {
-            Kind::TimedCall => self.decode_timed(message, task),
-            _ => self.decode_until(Deadline::NEVER, message, task),
-        }
-    }
-
-    fn decode_timed<T: Task>(self: &Arc<Self>, message: Message, task: &mut Option<T>) -> Looked {
-        match message.body.start().first_chunk() {
-            // The caller knows as well as this end that its time is over.
-            Some(moment) if Deadline::from_clock(u64::from_le_bytes(*moment)).has_passed() => {
-                Ok(Step::Handled)
-            }
-            Some(moment) => {
-                let deadline = Deadline::from_clock(u64::from_le_bytes(*moment));
-                self.decode_until(deadline, message, task)
-            }
-            None => Ok(self.unreadable(&message, DecodeError::End)),
-        }
+        let deadline = match message.kind {
+            Kind::TimedCall => match message.body.start().first_chunk() {
+                Some(moment) => Deadline::from_clock(u64::from_le_bytes(*moment)),
+                None => return Ok(self.unreadable(&message, DecodeError::End)),
+            },
+            _ => Deadline::NEVER,
+        };
+        // The caller knows as well as this end that its time is over.
+        if deadline.has_passed() { Ok(Step::Handled) } else { self.decode_until(deadline, message, task) }
     }
 
     /// The same for a call whose moment is known; where that is not never, it stands in front of the task.
@@ -51,6 +42,10 @@ impl Session {
         mut message: Message,
         task: &mut Option<T>,
     ) -> Looked {
+        if self.refuses() {
+            self.fail_call(&message, &Failure::ShuttingDown);
+            return Ok(Step::Handled);
+        }
         let Some(methods) = self.client.get() else {
             return self.accuse(ProtocolError::Order("a call before the introduction"));
         };
@@ -73,9 +68,8 @@ impl Session {
         codec::set_variant(message.body.start_mut().get_mut(start..).unwrap_or_default(), number);
         let id = message.id;
         let method = usize::try_from(number).ok().and_then(|number| self.methods.get(number));
-        let _context = method
-            .filter(|method| method.has_context())
-            .map(|_| Arriving::with(CallContext::new(self, id, deadline)));
+        let has_context = method.is_some_and(Method::has_context);
+        let _context = has_context.then(|| self.context(id, deadline));
         let decoding = Decoding::of(self, id);
         let decode = || {
             let wants_reply = message.kind != Kind::OneWay;
@@ -105,6 +99,12 @@ impl Session {
                 Step::Unreadable(Box::new(DecodeError::Malformed("a call whose arguments panicked").into()))
             }
         })
+    }
+
+    /// The context of the call that is decoded, until what this returns is dropped.
+    #[inline(never)]
+    fn context(self: &Arc<Self>, id: u64, deadline: Deadline) -> Arriving {
+        Arriving::with(CallContext::new(self, id, deadline))
     }
 
     /// A call whose bytes are no task.

@@ -1,23 +1,24 @@
 //! What a server does between its client's introduction and its own.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nix::poll::PollFlags;
-
 use super::super::super::error::ServeError;
 use super::super::super::task::Task;
+use super::super::stop::Stop;
 use super::{Session, Step};
-use crate::deadline::Deadline;
 
 impl Session {
-    /// Waits for an introduction that fits, prepares, and introduces this end: false where the client is gone before.
+    /// Waits for an introduction that fits, prepares, and introduces this end: false where the client is gone before, or the
+    /// server is to end.
     ///
     /// Whoever waits for our introduction waits for `prepare`. This thread alone may read meanwhile.
     pub(in super::super) fn prepare<T: Task>(
         self: &Arc<Self>,
         prepare: impl FnOnce() -> io::Result<()>,
+        stop: Option<&Stop>,
     ) -> Result<bool, ServeError> {
         self.link.check()?;
         let is_known = self.client.get().is_some();
@@ -25,9 +26,13 @@ impl Session {
         // A call before the introduction ends the connection, so that there is none in here.
         let mut no_call: Option<T> = None;
         while self.client.get().is_none() {
-            match self.step_waiting(&mut no_call).map_err(|error| *error)? {
+            if stop.is_some_and(Stop::is_asked) {
+                return Ok(false);
+            }
+            match self.step(&mut no_call).map_err(|error| *error)? {
                 Step::Task | Step::Handled | Step::Unreadable(_) => {}
-                Step::Nothing => self.link.wait(PollFlags::POLLIN, Deadline::NEVER).map(drop)?,
+                Step::Shutdown => return Ok(false),
+                Step::Nothing => self.wait_for_packet(stop.map(AsFd::as_fd))?,
                 Step::End => return Ok(false),
             }
         }

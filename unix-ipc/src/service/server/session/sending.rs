@@ -1,14 +1,15 @@
 //! What a session sends: at once where there is room, and later by whoever hears that there is some.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::super::outbox::{Outbox, Put};
+use super::super::waker::Waker;
 use super::Session;
 use crate::codec::{Encoder, Failure};
 use crate::deadline::Deadline;
@@ -16,11 +17,13 @@ use crate::error::SendError;
 use crate::frame::Kind;
 use crate::raw_channel::{Parts, look_often};
 use crate::sync::{lock, this_thread};
+use crate::sys::wait::wait;
 
 /// The epoll instance that watches a session's socket.
 #[derive(Debug)]
 pub(super) struct Watch {
     epoll: Arc<Epoll>,
+    waker: Arc<Waker>,
     /// What the instance knows the session by.
     token: u64,
     /// What it says: that there is something to read, or that there is room.
@@ -91,7 +94,7 @@ impl Session {
     }
 
     /// Has the epoll instance say when there is room for what waits, and where nothing waits, when there is something to
-    /// read, or at once where there is something that was read already: what it says, if there is such an instance.
+    /// read; and wakes somebody where there is something that was read already. What it says, if there is such an instance.
     ///
     /// A ring's room is told by a bell, which is something to read. All of this is done under the outbox's lock, so that the
     /// instance is last told of what is first in the queue.
@@ -99,10 +102,11 @@ impl Session {
         let mut outbox = lock(&self.outbox);
         let mut watch = lock(&self.watch);
         let Some(watch) = &mut *watch else { return Ok(None) };
-        let events = if outbox.is_empty() && self.link.has_ahead() {
-            // There is room in nearly every socket, so that it says so at once.
-            EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT
-        } else if outbox.is_empty() {
+        let events = if outbox.is_empty() {
+            if self.link.has_ahead() {
+                // That the socket has room would say nothing: it says so only when most of what is unread there has been read.
+                watch.waker.wake_for(watch.token);
+            }
             EpollFlags::EPOLLIN
         } else {
             match outbox.want_room() {
@@ -132,6 +136,18 @@ impl Session {
 
     /// Sends what waits, and waits for room itself.
     pub(in super::super) fn flush_waiting(&self) -> io::Result<()> {
+        self.flush_or_hear(None)
+    }
+
+    /// The same, or until this descriptor is readable.
+    pub(in super::super) fn flush_or_hear(&self, stop: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let is_stopped = |events| {
+            let Some(stop) = stop else { return Ok(false) };
+            let stop = PollFd::new(stop, PollFlags::POLLIN);
+            let mut waited = [PollFd::new(self.link.socket().as_fd(), events), stop];
+            wait(&mut waited, Deadline::NEVER)?;
+            Ok::<_, io::Error>(waited[1].any().unwrap_or(true))
+        };
         let mut before = None;
         while !self.flush()? {
             // A ring with room is of no use while the socket has none for a reply's descriptors.
@@ -142,14 +158,14 @@ impl Session {
             }
             let wants_room = lock(&self.outbox).want_room();
             match wants_room? {
+                Some(true) if is_stopped(PollFlags::POLLIN)? => return Ok(()),
                 Some(true) => {
                     if !self.link.wait_for_bell()? {
                         self.give_up_queue();
                     }
                 }
-                Some(false) | None => {
-                    self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?;
-                }
+                Some(false) | None if is_stopped(PollFlags::POLLOUT)? => return Ok(()),
+                Some(false) | None => drop(self.link.wait(PollFlags::POLLOUT, Deadline::NEVER)?),
             }
         }
         Ok(())
@@ -226,10 +242,15 @@ impl Session {
     }
 
     /// From now on the instance watches the socket, and whoever hears from it that there is room sends what has to wait.
-    pub(in super::super) fn flush_by_epoll(&self, epoll: Arc<Epoll>, token: u64) -> io::Result<()> {
+    pub(in super::super) fn flush_by_epoll(
+        &self,
+        epoll: Arc<Epoll>,
+        waker: Arc<Waker>,
+        token: u64,
+    ) -> io::Result<()> {
         let events = EpollFlags::EPOLLIN;
         epoll.add(self.link.socket(), EpollEvent::new(events, token))?;
-        *lock(&self.watch) = Some(Watch { epoll, token, events });
+        *lock(&self.watch) = Some(Watch { epoll, waker, token, events });
         Ok(())
     }
 }
