@@ -124,15 +124,16 @@ impl Session {
         if self.link.may_hold_cancels() {
             self.read_ahead(Reach::Ring);
         }
-        let mut ahead = lock(&self.ahead);
-        let next = ahead.pop();
-        self.link.set_ahead(!ahead.queue.is_empty());
-        next
+        self.take_ahead()
     }
 
     /// A call that may have been taken back already: what is to be run next instead, if it has been.
     #[cold]
-    pub(super) fn unless_cancelled(&self, message: Message) -> Result<Incoming, Broken> {
+    pub(super) fn unless_cancelled(&self, mut message: Message) -> Result<Incoming, Broken> {
+        if self.link.has_nothing_behind() && !self.was_taken_back(message.id) {
+            message.may_be_cancelled = false;
+            return Ok(Incoming::Message(message));
+        }
         {
             let mut ahead = lock(&self.ahead);
             // Another thread may have read meanwhile what takes it back.
@@ -145,7 +146,14 @@ impl Session {
         }
         self.read_ahead(Reach::Ring);
         // There may be more.
-        self.next_ahead().unwrap_or(Ok(Incoming::Rung))
+        self.take_ahead().unwrap_or(Ok(Incoming::Rung))
+    }
+
+    fn take_ahead(&self) -> Option<Result<Incoming, Broken>> {
+        let mut ahead = lock(&self.ahead);
+        let next = ahead.pop();
+        self.link.set_ahead(!ahead.queue.is_empty());
+        next
     }
 
     /// Whether more can be read before its turn.
