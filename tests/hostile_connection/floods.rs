@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fs;
-use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
