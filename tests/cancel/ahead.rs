@@ -39,15 +39,15 @@ fn waiting(client: &SlowClient) -> (unix_ipc::Pending<()>, Receiver<Event>) {
 }
 
 fn note_in_order(client: &SlowClient, what: &str) {
-    client.go_on_asking().unwrap();
+    client.go_on_asking().expect("the server lives");
     for number in 0..5000 {
-        client.note(number).unwrap();
+        client.note(number).expect("the server lives");
         if number % 50 == 0 {
-            client.left().unwrap();
+            client.left().expect("the server lives");
         }
     }
-    client.stop_asking().unwrap();
-    assert_eq!(client.marks().unwrap(), (0..5000).collect::<Vec<_>>(), "{what}");
+    client.stop_asking().expect("the server lives");
+    assert_eq!(client.marks().expect("the server lives"), (0..5000).collect::<Vec<_>>(), "{what}");
 }
 
 #[test]

@@ -2,13 +2,12 @@
 
 use std::env;
 use std::fs;
-use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::sys::socket::MsgFlags;
 use unix_ipc::Listener;
 
 use crate::util::{Holdings, Watchdog, alone, wait_until};
@@ -16,13 +15,6 @@ use crate::wire::*;
 
 /// Where the hostile process connects.
 const PATH: &str = "UNIX_IPC_TEST_HOSTILE";
-
-fn connect_bare(path: &str) -> Bare {
-    let bare =
-        socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
-    connect(bare.as_raw_fd(), &UnixAddr::new(path).expect("a short path")).expect("somebody listens");
-    Bare(bare)
-}
 
 /// Sends until there is no room for a while: false where the peer has hung up.
 fn flood(bare: &Bare, packet: &Packet) -> bool {

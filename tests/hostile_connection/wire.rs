@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, sendmsg, shutdown,
-    socketpair,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, recv, sendmsg,
+    shutdown, socket, socketpair,
 };
 use unix_ipc::{Connection, Handle, ipc_service};
 
@@ -211,4 +211,12 @@ impl Bare {
     pub(crate) fn rest(&self) -> Received {
         std::iter::from_fn(|| self.receive()).collect()
     }
+}
+
+/// A bare end that has connected to a listener.
+pub(crate) fn connect_bare(path: &str) -> Bare {
+    let bare =
+        socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+    connect(bare.as_raw_fd(), &UnixAddr::new(path).expect("a short path")).expect("somebody listens");
+    Bare(bare)
 }
