@@ -8,11 +8,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process;
+use std::thread;
 use std::time::Duration;
 
 use unix_ipc::{
-    CallError, Connection, Handle, LimitExceeded, Limits, Pending, ProtocolError, RecvError, Sender, channel,
-    ipc_service,
+    CallError, Connection, Handle, LimitExceeded, Limits, Listener, Pending, ProtocolError, RecvError,
+    Sender, channel, ipc_service,
 };
 
 use crate::raw::Raw;
@@ -271,6 +272,31 @@ fn each_failure_has_a_number() {
     assert!(
         matches!(pending.wait(), Err(CallError::Protocol { source: ProtocolError::Body(body), .. }) if body == text)
     );
+}
+
+#[test]
+fn a_failure_without_a_call_says_that_there_is_no_room_for_the_client() {
+    let _watchdog = Watchdog::new();
+    let refused = LimitExceeded::Clients { limit: 1 };
+    let (raw, pending) = calling();
+    raw.give("failure/full", &[]);
+    let error = pending.wait().unwrap_err();
+    assert!(error.is_gone(), "{error}");
+    assert!(matches!(error, CallError::Refused { source, .. } if source == refused));
+
+    let directory = tempfile::tempdir().unwrap();
+    let mut limits = Limits::default();
+    limits.clients = 1;
+    let listener = Listener::bind(directory.path().join("abacus")).unwrap().with_limits(limits);
+    thread::scope(|scope| {
+        scope.spawn(|| CalculatorServer::new(ABACUS).listen(&listener).unwrap());
+        let stays = CalculatorClient::connect(listener.path()).unwrap();
+        let raw = Raw::connect(listener.path());
+        raw.expect("failure/full");
+        raw.expect_end();
+        assert_eq!(stays.add(1, 2).unwrap(), 3);
+        listener.close().unwrap();
+    });
 }
 
 #[test]

@@ -34,6 +34,11 @@ pub struct Limits {
     /// The most bytes of replies that wait in a server until a slow client reads: 256 MiB. Above
     /// it the client is hung up on.
     pub queued_reply_bytes: usize,
+    /// The most clients that a server's `listen` serves at once: 256. Where as many are there and one more comes, the one that was
+    /// accepted first of those that have not introduced themselves yet is hung up on. Where all have, the newcomer is, and its
+    /// `connect` or first call says so with the number. A loop of one's own around [`accept`](crate::Listener::accept) or
+    /// [`incoming`](crate::Listener::incoming) counts its clients itself.
+    pub clients: usize,
     /// The longest time for a peer to introduce itself: 10 seconds.
     pub handshake: Duration,
     /// The bytes of each of the two rings that a connection has once it is busy, through which calls and replies go
@@ -94,6 +99,7 @@ impl Default for Limits {
             calls_in_flight: 4096,
             unread_reply_bytes: 256 << 20,
             queued_reply_bytes: 256 << 20,
+            clients: 256,
             handshake: Duration::from_secs(10),
             // Without, so that all tests can be run over sockets alone (`.ci/sockets`).
             ring_bytes: if cfg!(unix_ipc_without_rings) { 0 } else { 64 << 10 },

@@ -53,6 +53,11 @@ pub enum LimitExceeded {
     /// The receiving process had no room in its table of descriptors (`RLIMIT_NOFILE`), so some of
     /// the message's were lost and the rest are closed.
     DescriptorTable,
+    /// The listener has [`Limits::clients`](crate::Limits::clients) clients already.
+    Clients {
+        /// The limit.
+        limit: u64,
+    },
 }
 
 impl fmt::Display for LimitExceeded {
@@ -84,6 +89,9 @@ impl fmt::Display for LimitExceeded {
             }
             Self::DescriptorTable => {
                 f.write_str("the receiving process has no room for the message's descriptors")
+            }
+            Self::Clients { limit } => {
+                write!(f, "the listener has {limit} clients, which is the limit")
             }
         }
     }

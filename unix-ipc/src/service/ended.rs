@@ -1,7 +1,7 @@
 use std::io;
 
 use super::child::PeerExit;
-use crate::error::ProtocolError;
+use crate::error::{LimitExceeded, ProtocolError};
 
 /// Why a connection is over; the same for all calls that were in flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub(crate) enum Ended {
     PeerDied(PeerExit),
     Disconnected,
     Protocol(ProtocolError),
+    /// The server has no room for this client.
+    Refused(LimitExceeded),
     Io(IoFailure),
 }
 

@@ -172,6 +172,11 @@ impl<'a> Reading<'a> {
                     self.0.state().calls.drop_connection(id)?.map(Thread::unpark);
                     Ok(())
                 }
+                // About the connection: there is no room for this client.
+                Failure::Refused(limit) if id == 0 => {
+                    self.end(Ended::Refused(limit));
+                    Ok(())
+                }
                 failure => self.settle(id, Outcome::Failed(failure)),
             },
             Kind::Forwarded => self.add_socket(message),

@@ -13,12 +13,13 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::Shutdown;
 
 use super::PeerCredentials;
+use crate::codec::Failure;
 use crate::deadline::Deadline;
-use crate::error::ProtocolError;
+use crate::error::{LimitExceeded, ProtocolError};
 use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::raw_channel::commons::Commons;
-use crate::raw_channel::{Broken, Inbox, Incoming, Inlet, Message, Outgoing, Outlet, Progress};
+use crate::raw_channel::{Broken, Inbox, Incoming, Inlet, Message, Outgoing, Outlet, Parts, Progress};
 use crate::ring::Size;
 use crate::service::child::{Child, EXIT_WAIT};
 use crate::socket::Socket;
@@ -206,13 +207,21 @@ impl Link {
 
     /// Tells the peer what it did wrong, if there is room, and hangs up for everybody who has the socket.
     pub(crate) fn accuse(&self, reason: &str) {
-        let nothing: [BorrowedFd<'_>; 0] = [];
         // The receiver reads what it can of a letter that is cut.
         let reason = reason.as_bytes();
         let reason = reason.get(..MOST_REASON_BYTES).unwrap_or(reason);
+        self.say_last(Kind::Fault, reason.into());
+    }
+
+    /// Tells the peer that there is no room for it, if there is room to say so, and hangs up likewise.
+    pub(crate) fn refuse(&self, limit: LimitExceeded) {
+        self.say_last(Kind::Failure, Failure::Refused(limit).encode().bytes());
+    }
+
+    fn say_last(&self, kind: Kind, body: Parts<'_>) {
+        let nothing: [BorrowedFd<'_>; 0] = [];
         // Over the socket: whoever broke the protocol may not read its ring.
-        let _ =
-            Outgoing::new(Kind::Fault, 0, 0).send_packet(&mut (&self.socket).into(), reason.into(), &nothing);
+        let _ = Outgoing::new(kind, 0, 0).send_packet(&mut (&self.socket).into(), body, &nothing);
         self.hang_up();
     }
 

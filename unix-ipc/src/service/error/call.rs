@@ -106,7 +106,7 @@ pub enum CallError<E = Infallible> {
         /// The time that was given.
         after: Duration,
     },
-    /// The call or its reply would have exceeded a limit.
+    /// The call or its reply would have exceeded a limit, or the listener has as many clients as it may.
     Refused {
         /// The method that was called.
         method: &'static str,
@@ -172,9 +172,14 @@ impl<E> CallError<E> {
     }
 
     /// Whether the peer is gone, so that no later call over the same connection can succeed. A timeout, a panic and a
-    /// limit are not such an end.
+    /// limit are not such an end, but for [`LimitExceeded::Clients`]: who was refused for that has been hung up on.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::PeerDied { .. } | Self::Disconnected { .. })
+        matches!(
+            self,
+            Self::PeerDied { .. }
+                | Self::Disconnected { .. }
+                | Self::Refused { source: LimitExceeded::Clients { .. }, .. }
+        )
     }
 }
 
@@ -202,6 +207,7 @@ impl CallError {
             Ended::PeerDied(exit) => Self::PeerDied { method, exit },
             Ended::Disconnected => Self::Disconnected { method },
             Ended::Protocol(source) => Self::Protocol { method, source },
+            Ended::Refused(source) => Self::Refused { method, source },
             Ended::Io(failure) => Self::Io { method, source: failure.into() },
         }
     }

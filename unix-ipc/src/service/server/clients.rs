@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use self::accepting::Door;
 use super::super::connection::Listener;
 use super::super::error::ServeError;
 use super::super::task::Task;
@@ -53,8 +54,7 @@ pub(super) struct Clients<'l> {
     /// How many handlers have to be brief before they are taken to be.
     long: AtomicU32,
     stopped: AtomicBool,
-    /// When to look at the listener again.
-    paused: Mutex<Option<Instant>>,
+    door: Mutex<Door>,
 }
 
 /// What epoll says of a socket.
@@ -94,7 +94,7 @@ impl<'l> Clients<'l> {
             runs: AtomicU64::new(0),
             long: AtomicU32::new(BRIEF_IN_A_ROW),
             stopped: AtomicBool::new(false),
-            paused: Mutex::new(None),
+            door: Mutex::default(),
         })
     }
 
@@ -261,7 +261,7 @@ impl<'l> Clients<'l> {
 
     /// What epoll says next, within this time.
     fn look(&self, at_most: Option<Duration>) -> io::Result<Option<Event>> {
-        let pause = self.resume_listening()?;
+        let pause = self.see_to_door()?;
         let timeout = [at_most, pause].into_iter().flatten().min();
         // To whole milliseconds, upwards: a wait that ends too early is followed by another.
         let timeout = timeout.map_or(EpollTimeout::NONE, |time| {
@@ -336,9 +336,7 @@ impl<'l> Clients<'l> {
         client: &Client,
         reason: Result<(), RecvError>,
     ) -> Result<(), ServeError> {
-        client.session.flush_by_nobody();
-        let _ = self.epoll.delete(&*client.session);
-        turn.remove(client.token);
+        self.forget(turn, client);
         if self.listener.is_some() {
             return Ok(());
         }

@@ -16,8 +16,8 @@ use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
 use super::context::Call;
 use super::outbox::Outbox;
-use crate::codec::{Encoder, Failure};
-use crate::error::{ProtocolError, RecvError};
+use crate::codec::Failure;
+use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
 use crate::sync::lock;
@@ -218,7 +218,7 @@ impl Session {
     /// Says why a call has no reply.
     pub(super) fn fail(&self, id: u64, failure: &Failure) {
         // Where it cannot be said, the caller is gone.
-        let _ = self.put(Kind::Failure, id, &mut encode_failure(failure), Vec::new());
+        let _ = self.put(Kind::Failure, id, &mut failure.encode(), Vec::new());
     }
 
     /// A message that could not be received. Where its header was sound, it concerns its call alone.
@@ -252,6 +252,17 @@ impl Session {
         Err(Box::new(error.into()))
     }
 
+    /// There is no room for this client: it is told so, and hung up on.
+    pub(super) fn refuse(&self, limit: LimitExceeded) {
+        self.link.refuse(limit);
+        self.end();
+    }
+
+    /// Whether the client has introduced itself.
+    pub(super) fn has_met(&self) -> bool {
+        self.client.get().is_some()
+    }
+
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         self.drop_ahead();
@@ -275,12 +286,4 @@ impl AsFd for Session {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.link.socket().as_fd()
     }
-}
-
-/// A failure as the body of a message.
-fn encode_failure(failure: &Failure) -> Encoder<'static> {
-    let mut encoder = Encoder::new();
-    let encoded = encoder.put(failure);
-    debug_assert!(encoded.is_ok(), "strings and numbers always encode");
-    encoder
 }

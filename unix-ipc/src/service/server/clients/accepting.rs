@@ -1,5 +1,6 @@
 //! Taking clients in: what comes of a listener that has something.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,18 +14,47 @@ use super::super::super::task::Task;
 use super::super::session::Session;
 use super::super::turn::{Client, Turn};
 use super::{Clients, LISTENER};
+use crate::error::LimitExceeded;
 use crate::sync::lock;
 
 /// How long a listener is left alone when there is no room for a client: nothing says when there is room.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What there is to know of clients that have just come, or cannot.
+#[derive(Debug, Default)]
+pub(super) struct Door {
+    /// When to look at the listener again.
+    paused: Option<Instant>,
+    /// Those that have not introduced themselves, and some that have since. Their numbers count up, so that the first is
+    /// the one that came first.
+    strangers: BTreeMap<u64, Arc<Session>>,
+}
+
+impl Door {
+    /// The stranger that came first.
+    fn first_stranger(&mut self) -> Option<Client> {
+        loop {
+            let first = self.strangers.first_entry()?;
+            if !first.get().has_met() {
+                return Some(Client { token: *first.key(), session: Arc::clone(first.get()) });
+            }
+            first.remove();
+        }
+    }
+}
+
 impl Clients<'_> {
     pub(super) fn accept<T: Task>(&self, turn: &mut Turn) -> Result<(), ServeError> {
         let Some(listener) = self.listener else { return Ok(()) };
-        let accepted = listener.try_accept();
-        match accepted
-            .and_then(|link| link.map_or(Ok(()), |link| self.add(turn, Session::new::<T>(Arc::new(link)))))
-        {
+        let accepted = listener.try_accept().and_then(|link| match link {
+            Some(link) if self.has_room(turn, listener) => self.add(turn, Session::new::<T>(Arc::new(link))),
+            Some(link) => {
+                link.refuse(too_many(listener));
+                Ok(())
+            }
+            None => Ok(()),
+        });
+        match accepted {
             Ok(()) => Ok(()),
             Err(_) if listener.is_closed() => {
                 self.stop();
@@ -36,31 +66,55 @@ impl Clients<'_> {
         }
     }
 
+    /// Whether one more may come. Where as many are there as may be, the stranger that came first has to go.
+    fn has_room(&self, turn: &mut Turn, listener: &Listener) -> bool {
+        if turn.count() < listener.limits().clients {
+            return true;
+        }
+        let Some(stranger) = lock(&self.door).first_stranger() else { return false };
+        stranger.session.refuse(too_many(listener));
+        self.forget(turn, &stranger);
+        true
+    }
+
     pub(super) fn add(&self, turn: &mut Turn, session: Arc<Session>) -> io::Result<()> {
         let client = Client { token: turn.new_token(), session };
         client.session.flush_by_epoll(Arc::clone(&self.epoll), client.token)?;
+        lock(&self.door).strangers.insert(client.token, Arc::clone(&client.session));
         turn.add(client);
         Ok(())
     }
 
+    /// Nothing more is heard of a client.
+    pub(super) fn forget(&self, turn: &mut Turn, client: &Client) {
+        client.session.flush_by_nobody();
+        let _ = self.epoll.delete(&*client.session);
+        turn.remove(client.token);
+        lock(&self.door).strangers.remove(&client.token);
+    }
+
     fn pause_listening(&self, listener: &Listener) -> io::Result<()> {
-        *lock(&self.paused) = Some(Instant::now() + PAUSE);
+        lock(&self.door).paused = Some(Instant::now() + PAUSE);
         self.epoll.modify(listener, &mut EpollEvent::new(EpollFlags::empty(), LISTENER))?;
         Ok(())
     }
 
     /// Looks at the listener again when its pause is over, and says how long a wait may take.
-    pub(super) fn resume_listening(&self) -> io::Result<Option<Duration>> {
-        let mut paused = lock(&self.paused);
-        let (Some(listener), Some(until)) = (self.listener, *paused) else { return Ok(None) };
+    pub(super) fn see_to_door(&self) -> io::Result<Option<Duration>> {
+        let mut door = lock(&self.door);
+        let (Some(listener), Some(until)) = (self.listener, door.paused) else { return Ok(None) };
         let left = until.saturating_duration_since(Instant::now());
         if !left.is_zero() {
             return Ok(Some(left));
         }
-        *paused = None;
+        door.paused = None;
         self.epoll.modify(listener, &mut EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
         Ok(None)
     }
+}
+
+fn too_many(listener: &Listener) -> LimitExceeded {
+    LimitExceeded::Clients { limit: listener.limits().clients as u64 }
 }
 
 /// Whether the system has no room for one more client now: descriptors, memory, or epoll's own limit (`ENOSPC`).

@@ -1,0 +1,7 @@
+//! Limits that one listener's clients share: nobody who connects keeps another from its calls, and each refusal has its
+//! number.
+
+mod clients;
+mod service;
+#[path = "../util/mod.rs"]
+mod util;
