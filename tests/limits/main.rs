@@ -2,6 +2,8 @@
 //! number.
 
 mod clients;
+mod handshake;
+mod raw;
 mod service;
 #[path = "../util/mod.rs"]
 mod util;

@@ -39,7 +39,10 @@ pub struct Limits {
     /// `connect` or first call says so with the number. A loop of one's own around [`accept`](crate::Listener::accept) or
     /// [`incoming`](crate::Listener::incoming) counts its clients itself.
     pub clients: usize,
-    /// The longest time for a peer to introduce itself: 10 seconds.
+    /// The longest time for a peer to introduce itself: 10 seconds. A client that a listener has accepted has this time as well,
+    /// from then on: one that has not introduced itself by then is told and hung up on, once nothing of it is left to be read. The
+    /// ends of [`pair`](crate::Connection::pair), a spawned child and its spawner, and connections from descriptors are not held to
+    /// it as servers, because a client introduces itself with its first call, which may come much later.
     pub handshake: Duration,
     /// The bytes of each of the two rings that a connection has once it is busy, through which calls and replies go
     /// without a system call, and of the one that a busy channel has: 64 KiB. 0 is for none. The end that spawned or

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 #[cfg(feature = "macros")]
 use crate::ring::Lie;
@@ -70,6 +71,11 @@ pub enum ProtocolError {
     },
     /// Both ends are clients, or both are servers.
     Role,
+    /// No introduction came in time from a client that connected to a listener.
+    Silence {
+        /// The time that it had ([`Limits::handshake`](crate::Limits::handshake)).
+        after: Duration,
+    },
     /// A body that does not decode.
     Body(String),
     /// What stands in memory that both processes share and cannot stand there, or what should be there and is not.
@@ -112,6 +118,7 @@ impl fmt::Display for ProtocolError {
                 write!(f, "the peer's service is `{theirs}`, this process's is `{ours}`")
             }
             Self::Role => f.write_str("both ends of the connection are clients, or both are servers"),
+            Self::Silence { after } => write!(f, "no introduction within {after:?}"),
             Self::Body(reason) => write!(f, "a body that does not decode: {reason}"),
             Self::Ring(what) => write!(f, "shared memory with {what}"),
             Self::Accused(reason) => write!(f, "the peer hung up because it received {reason}"),

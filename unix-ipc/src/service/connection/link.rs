@@ -7,7 +7,7 @@ use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::Shutdown;
@@ -70,6 +70,8 @@ pub(crate) struct Link {
     /// serving thread that takes them.
     has_ahead: AtomicBool,
     made_in: Generation,
+    /// When a listener of this process accepted it, if one did.
+    accepted: Option<Instant>,
 }
 
 impl Link {
@@ -86,12 +88,24 @@ impl Link {
             checked: OnceLock::new(),
             has_ahead: AtomicBool::new(false),
             made_in: Generation::current(),
+            accepted: None,
         }
     }
 
     /// The same with another owner of the other end's process.
     pub(crate) fn with_child(self, child: Child, commons: Option<Arc<Commons>>) -> Self {
         Self { child: Some(child), _commons: commons, ..self }.with_maker(Maker::Us)
+    }
+
+    /// The same, accepted now by a listener, which makes the rings.
+    pub(crate) fn accepted(self) -> Self {
+        Self { accepted: Some(Instant::now()), ..self }.with_maker(Maker::Us)
+    }
+
+    /// Until when a client at the other end has time to introduce itself, if a listener accepted it.
+    #[inline]
+    pub(crate) fn introduction_deadline(&self) -> Option<Deadline> {
+        self.accepted.map(|accepted| Deadline::since(accepted, self.limits.handshake))
     }
 
     /// The same with another end that makes the rings.

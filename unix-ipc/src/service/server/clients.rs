@@ -55,6 +55,8 @@ pub(super) struct Clients<'l> {
     long: AtomicU32,
     stopped: AtomicBool,
     door: Mutex<Door>,
+    /// Whether the time of a stranger may be over.
+    is_late: AtomicBool,
 }
 
 /// What epoll says of a socket.
@@ -95,6 +97,7 @@ impl<'l> Clients<'l> {
             long: AtomicU32::new(BRIEF_IN_A_ROW),
             stopped: AtomicBool::new(false),
             door: Mutex::default(),
+            is_late: AtomicBool::new(false),
         })
     }
 
@@ -140,6 +143,7 @@ impl<'l> Clients<'l> {
     /// Reads for as long as it may pay off to look at rings; then all clients ring.
     fn read<T: Task>(&self, turn: &mut Turn) -> Result<Option<T>, ServeError> {
         turn.check()?;
+        self.hang_up_on_the_silent::<T>(turn)?;
         turn.wake_up();
         while turn.has_busy() && !self.has_stopped() {
             if turn.is_over()
@@ -186,6 +190,7 @@ impl<'l> Clients<'l> {
     /// Looks at the sockets between two looks at the rings: a client that sends without end keeps nobody else waiting.
     fn look_at_sockets<T: Task>(&self, turn: &mut Turn) -> Result<Option<T>, ServeError> {
         turn.retire_idle();
+        self.hang_up_on_the_silent::<T>(turn)?;
         let event = self.look(Some(Duration::ZERO))?;
         turn.begin(event.is_some());
         event.map_or(Ok(None), |event| self.hear(turn, event))
@@ -242,7 +247,7 @@ impl<'l> Clients<'l> {
         while !self.has_stopped() {
             let looks = self.looks.load(Ordering::SeqCst);
             let event = self.look(looks.then_some(TICK))?;
-            if event.is_some() {
+            if event.is_some() || self.is_late() {
                 return Ok(Some((lock(&self.turn), event)));
             }
             // A thread that has the turn reads; one that has begun another handler since will soon.
@@ -261,8 +266,8 @@ impl<'l> Clients<'l> {
 
     /// What epoll says next, within this time.
     fn look(&self, at_most: Option<Duration>) -> io::Result<Option<Event>> {
-        let pause = self.see_to_door()?;
-        let timeout = [at_most, pause].into_iter().flatten().min();
+        let next = self.see_to_door()?;
+        let timeout = [at_most, next].into_iter().flatten().min();
         // To whole milliseconds, upwards: a wait that ends too early is followed by another.
         let timeout = timeout.map_or(EpollTimeout::NONE, |time| {
             let milliseconds = time.as_nanos().div_ceil(1_000_000);

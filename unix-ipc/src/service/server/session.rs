@@ -17,6 +17,7 @@ use super::super::task::{Method, Task};
 use super::context::Call;
 use super::outbox::Outbox;
 use crate::codec::Failure;
+use crate::deadline::Deadline;
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
@@ -258,7 +259,22 @@ impl Session {
         self.end();
     }
 
+    /// Until when the client has time to introduce itself: `None` once it has, and where it may take as long as it likes.
+    #[inline]
+    pub(super) fn introduction_deadline(&self) -> Option<Deadline> {
+        self.link.introduction_deadline().filter(|_| !self.has_met())
+    }
+
+    /// The client's time to introduce itself is over: it is told so, and hung up on.
+    pub(super) fn accuse_of_silence(&self) -> ProtocolError {
+        let silence = ProtocolError::Silence { after: self.link.limits().handshake };
+        self.link.accuse(&silence.to_string());
+        self.end();
+        silence
+    }
+
     /// Whether the client has introduced itself.
+    #[inline]
     pub(super) fn has_met(&self) -> bool {
         self.client.get().is_some()
     }

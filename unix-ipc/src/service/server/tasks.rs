@@ -48,6 +48,11 @@ impl<T: Task> Tasks<T> {
             return Ok(false);
         }
         self.session.flush_by_this_thread();
+        if let Some(deadline) = self.session.introduction_deadline()
+            && !self.session.wait_for_introduction::<T>(deadline).inspect_err(|_| self.session.end())?
+        {
+            return Ok(false);
+        }
         loop {
             // An error is the end: every later wait would fail as well.
             self.flush().inspect_err(|_| self.session.end())?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -14,6 +15,7 @@ use super::super::super::task::Task;
 use super::super::session::Session;
 use super::super::turn::{Client, Turn};
 use super::{Clients, LISTENER};
+use crate::deadline::Deadline;
 use crate::error::LimitExceeded;
 use crate::sync::lock;
 
@@ -80,9 +82,54 @@ impl Clients<'_> {
     pub(super) fn add(&self, turn: &mut Turn, session: Arc<Session>) -> io::Result<()> {
         let client = Client { token: turn.new_token(), session };
         client.session.flush_by_epoll(Arc::clone(&self.epoll), client.token)?;
-        lock(&self.door).strangers.insert(client.token, Arc::clone(&client.session));
+        if client.session.introduction_deadline().is_some() {
+            self.expect_introduction(&client);
+        }
         turn.add(client);
         Ok(())
+    }
+
+    /// From now on a client's time to introduce itself counts.
+    fn expect_introduction(&self, client: &Client) {
+        let mut door = lock(&self.door);
+        let is_first = door.strangers.is_empty();
+        door.strangers.insert(client.token, Arc::clone(&client.session));
+        drop(door);
+        // A thread that waits for the sockets may do so without end.
+        if is_first && self.idle.load(Ordering::SeqCst) > 0 {
+            self.wake();
+        }
+    }
+
+    /// Whether the time of a stranger may be over, so that whoever has the turn has to see to it.
+    #[inline]
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late.load(Ordering::Relaxed)
+    }
+
+    /// Hangs up on strangers whose time is over. Where the only client is one, serving is over.
+    #[inline]
+    pub(super) fn hang_up_on_the_silent<T: Task>(&self, turn: &mut Turn) -> Result<(), ServeError> {
+        if self.is_late() { self.look_at_the_silent::<T>(turn) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn look_at_the_silent<T: Task>(&self, turn: &mut Turn) -> Result<(), ServeError> {
+        self.is_late.store(false, Ordering::Relaxed);
+        loop {
+            let Some(stranger) = lock(&self.door).first_stranger() else { return Ok(()) };
+            let deadline = stranger.session.introduction_deadline().unwrap_or(Deadline::NEVER);
+            if !deadline.has_passed() {
+                return Ok(());
+            }
+            stranger.session.link().check()?;
+            match stranger.session.wait_for_introduction::<T>(deadline) {
+                Ok(true) if stranger.session.has_ring() => self.look_at(turn, &stranger),
+                Ok(true) => {}
+                Ok(false) => self.remove(turn, &stranger, Ok(()))?,
+                Err(error) => self.remove(turn, &stranger, Err(error))?,
+            }
+        }
     }
 
     /// Nothing more is heard of a client.
@@ -99,17 +146,23 @@ impl Clients<'_> {
         Ok(())
     }
 
-    /// Looks at the listener again when its pause is over, and says how long a wait may take.
+    /// Looks at the listener again when its pause is over, and says how long a wait may take: until then, or until a stranger's time is
+    /// over.
     pub(super) fn see_to_door(&self) -> io::Result<Option<Duration>> {
         let mut door = lock(&self.door);
-        let (Some(listener), Some(until)) = (self.listener, door.paused) else { return Ok(None) };
+        let introduction =
+            door.first_stranger().and_then(|first| first.session.introduction_deadline()?.left());
+        if introduction == Some(Duration::ZERO) {
+            self.is_late.store(true, Ordering::Relaxed);
+        }
+        let (Some(listener), Some(until)) = (self.listener, door.paused) else { return Ok(introduction) };
         let left = until.saturating_duration_since(Instant::now());
         if !left.is_zero() {
-            return Ok(Some(left));
+            return Ok(Some(introduction.map_or(left, |time| time.min(left))));
         }
         door.paused = None;
         self.epoll.modify(listener, &mut EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
-        Ok(None)
+        Ok(introduction)
     }
 }
 
