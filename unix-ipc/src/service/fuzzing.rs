@@ -46,6 +46,7 @@ pub(super) const LIMITS: Limits = Limits {
     calls_in_flight: 8,
     unread_reply_bytes: 16 << 10,
     queued_reply_bytes: 16 << 10,
+    clients: 4,
     handshake: Duration::from_secs(10),
     ring_bytes: RINGS.bytes,
     long_ring_bytes: RINGS.most,
