@@ -3,6 +3,7 @@
 
 mod clients;
 mod handshake;
+mod oneways;
 mod raw;
 mod service;
 #[path = "../util/mod.rs"]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use unix_ipc::{Connection, Limits, Listener, Receiver, ipc_service};
+use unix_ipc::{CallContext, Connection, Limits, Listener, Receiver, Sender, ipc_service};
 
 use crate::util::wait_until;
 
@@ -14,6 +14,8 @@ pub(crate) trait Counter {
     fn bytes(&self, count: usize) -> Vec<u8>;
     /// Returns when the sender at the other end is gone.
     fn wait(&self, gate: Receiver<()>);
+    /// Waits, reads what has come meanwhile, says so, and waits again.
+    fn read_ahead(&self, ctx: &CallContext, first: Receiver<()>, read: Sender<bool>, second: Receiver<()>);
     #[oneway]
     fn note(&self, number: u64);
     /// The same as `wait`, for nobody.
@@ -34,6 +36,12 @@ impl Counter for Clerk {
 
     fn wait(&self, gate: Receiver<()>) {
         let _ = gate.recv();
+    }
+
+    fn read_ahead(&self, ctx: &CallContext, first: Receiver<()>, read: Sender<bool>, second: Receiver<()>) {
+        let _ = first.recv();
+        let _ = read.send(ctx.is_cancelled());
+        let _ = second.recv();
     }
 
     fn note(&self, _: u64) {}

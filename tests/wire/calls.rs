@@ -182,6 +182,34 @@ fn a_one_way_call_has_no_id() {
 }
 
 #[test]
+fn a_mark_comes_back_behind_what_was_before_it() {
+    let _watchdog = Watchdog::new();
+    let mut limits = Limits::default();
+    limits.queued_oneway_calls = 1;
+    let (raw, end) = Raw::pair();
+    let client = CalculatorClient::new(Connection::from(end).with_limits(limits));
+    client.log("hi").unwrap();
+    raw.expect("hello/client");
+    raw.expect("oneway/log");
+    raw.expect("mark");
+    let error = client.log("hi").unwrap_err();
+    let expected = LimitExceeded::QueuedOneWayCalls { limit: 1 };
+    assert!(matches!(error, CallError::Refused { source, .. } if source == expected));
+    raw.give("hello/server", &[]);
+    raw.give("mark", &[]);
+    client.log("hi").unwrap();
+    raw.expect("oneway/log");
+
+    let (raw, connection) = server();
+    raw.give("oneway/log", &[]);
+    raw.give("mark", &[]);
+    raw.give("oneway/log", &[]);
+    assert!(matches!(received(&raw, &connection), Ok(CalculatorTask::Log { .. })));
+    assert!(matches!(connection.tasks().next(), Some(Ok(CalculatorTask::Log { .. }))));
+    raw.expect("mark");
+}
+
+#[test]
 fn a_result_is_a_handle_or_an_error_of_the_system() {
     let _watchdog = Watchdog::new();
     let null = File::open("/dev/null").unwrap();

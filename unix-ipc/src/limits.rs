@@ -28,6 +28,11 @@ pub struct Limits {
     pub unfinished_messages: usize,
     /// The most calls of one client, its clones included, that wait for their replies: 4096.
     pub calls_in_flight: usize,
+    /// The most one-way calls of one client, its clones included, that the server has not begun: 65,536. The client learns that some
+    /// were begun later than they were, at most 4096 calls or half the limit later. A one-way call waits for room in the socket or
+    /// ring, so that few programs meet the default: it is for those that set a smaller one. A client that has moved to another
+    /// process counts from nothing there.
+    pub queued_oneway_calls: usize,
     /// The most bytes of replies that came and that nobody has taken yet: 256 MiB. Above it no
     /// call is begun until some are taken.
     pub unread_reply_bytes: usize,
@@ -100,6 +105,7 @@ impl Default for Limits {
             nesting: 256,
             unfinished_messages: 64,
             calls_in_flight: 4096,
+            queued_oneway_calls: 65_536,
             unread_reply_bytes: 256 << 20,
             queued_reply_bytes: 256 << 20,
             clients: 256,

@@ -58,6 +58,11 @@ pub enum LimitExceeded {
         /// The limit.
         limit: u64,
     },
+    /// The server has not begun [`Limits::queued_oneway_calls`](crate::Limits::queued_oneway_calls) one-way calls of this client.
+    QueuedOneWayCalls {
+        /// The limit.
+        limit: u64,
+    },
 }
 
 impl fmt::Display for LimitExceeded {
@@ -92,6 +97,9 @@ impl fmt::Display for LimitExceeded {
             }
             Self::Clients { limit } => {
                 write!(f, "the listener has {limit} clients, which is the limit")
+            }
+            Self::QueuedOneWayCalls { limit } => {
+                write!(f, "{limit} one-way calls have not been begun, which is the limit")
             }
         }
     }

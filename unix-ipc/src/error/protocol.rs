@@ -53,6 +53,8 @@ pub enum ProtocolError {
     MemoryFile,
     /// A message about a call that does not exist, or that may not have such a message.
     Call(u64),
+    /// A mark that was not sent, or that comes back twice or out of turn.
+    Mark(u64),
     /// A message that came before the introduction, or the introduction twice.
     Order(&'static str),
     /// The peer speaks another version of the protocol.
@@ -110,6 +112,7 @@ impl fmt::Display for ProtocolError {
                 f.write_str("a message in a file that is not sealed memory of the declared length")
             }
             Self::Call(id) => write!(f, "a message about call {id}, which may not have one"),
+            Self::Mark(id) => write!(f, "mark {id}, which is not the one to come next"),
             Self::Order(what) => write!(f, "{what} out of order"),
             Self::Version { ours, theirs } => {
                 write!(f, "the peer speaks version {theirs} of the protocol, this process version {ours}")

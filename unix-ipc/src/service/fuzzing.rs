@@ -44,6 +44,7 @@ pub(super) const LIMITS: Limits = Limits {
     nesting: 32,
     unfinished_messages: 2,
     calls_in_flight: 8,
+    queued_oneway_calls: 4,
     unread_reply_bytes: 16 << 10,
     queued_reply_bytes: 16 << 10,
     clients: 4,

@@ -180,6 +180,7 @@ impl<'a> Reading<'a> {
                 failure => self.settle(id, Outcome::Failed(failure)),
             },
             Kind::Forwarded => self.add_socket(message),
+            Kind::Mark if message.body.len() == 0 && message.descriptors.is_empty() => self.0.take_mark(id),
             Kind::Fault => {
                 let reason = String::from_utf8_lossy(message.body.start()).into_owned();
                 self.end(Ended::Protocol(ProtocolError::Accused(reason)));

@@ -16,7 +16,7 @@ use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
 use super::context::Call;
 use super::outbox::Outbox;
-use crate::codec::Failure;
+use crate::codec::{Encoder, Failure};
 use crate::deadline::Deadline;
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::Kind;
@@ -180,6 +180,14 @@ impl Session {
                     // Late replies to a client that has moved.
                     self.clear(&mut outbox);
                 }
+                Ok(Step::Handled)
+            }
+            Kind::Mark if message.body.len() == 0 && message.descriptors.is_empty() => {
+                if !self.has_met() {
+                    return Err(ProtocolError::Order("a mark before the introduction"));
+                }
+                // Where it cannot be sent back, the client is gone.
+                let _ = self.put(Kind::Mark, message.id, &mut Encoder::new(), Vec::new());
                 Ok(Step::Handled)
             }
             Kind::Cancel if message.body.len() == 0 && message.descriptors.is_empty() => {

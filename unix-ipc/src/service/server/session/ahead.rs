@@ -53,7 +53,9 @@ impl Ahead {
         message.body.keep();
         message.may_be_cancelled = false;
         let (bytes, descriptors) = (message.body.len(), message.descriptors.len());
-        Item { id: message.id, bytes, descriptors, received: Ok(Incoming::Message(message)) }
+        // A mark says that what is before it was begun: it keeps its place.
+        let id = if message.kind == Kind::Mark { 0 } else { message.id };
+        Item { id, bytes, descriptors, received: Ok(Incoming::Message(message)) }
     }
 
     fn count(&mut self, item: &Item) {
@@ -163,7 +165,7 @@ impl Session {
             }
             let descriptors = MOST_DESCRIPTORS.saturating_sub(ahead.descriptors);
             let keep = |message: Message| match message.kind {
-                Kind::Call | Kind::TimedCall | Kind::OneWay => {
+                Kind::Call | Kind::TimedCall | Kind::OneWay | Kind::Mark => {
                     ahead.push(Ahead::item(message));
                     None
                 }
