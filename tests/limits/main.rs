@@ -6,5 +6,6 @@ mod handshake;
 mod oneways;
 mod raw;
 mod service;
+mod starving;
 #[path = "../util/mod.rs"]
 mod util;

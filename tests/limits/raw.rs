@@ -9,6 +9,7 @@ use rustix::net::{
     socket_with,
 };
 
+pub(crate) const CALL: u8 = 5;
 pub(crate) const FAULT: u8 = 10;
 pub(crate) const CANCEL: u8 = 16;
 
