@@ -13,28 +13,28 @@ const QUEUED: u64 = 10;
 fn with_client(limit: u64, happens: impl FnOnce(CounterClient)) {
     let mut limits = Limits::default();
     limits.queued_oneway_calls = limit as usize;
-    let (ours, theirs) = Connection::pair().unwrap();
+    let (ours, theirs) = Connection::pair().expect("a pair");
     thread::scope(|scope| {
-        scope.spawn(|| CounterServer::new(Clerk).serve(theirs).unwrap());
+        scope.spawn(|| CounterServer::new(Clerk).serve(theirs).expect("it serves to the end"));
         happens(CounterClient::new(ours.with_limits(limits)));
     });
 }
 
 /// Has the server wait in a handler until the sender is dropped.
 fn stop(client: &CounterClient) -> Sender<()> {
-    let (gate, closed) = channel().unwrap();
-    client.pause(closed).unwrap();
+    let (gate, closed) = channel().expect("a channel");
+    client.pause(closed).expect("there is room");
     gate
 }
 
 #[track_caller]
 fn assert_full(client: &CounterClient) {
-    let error = client.note(0).unwrap_err();
+    let error = client.note(0).expect_err("there is no room");
     assert!(!error.is_gone());
     let expected = LimitExceeded::QueuedOneWayCalls { limit: QUEUED };
     assert!(matches!(error, CallError::Refused { source, .. } if source == expected), "{error:?}");
     let text = "10 one-way calls have not been begun, which is the limit";
-    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), text);
+    assert_eq!(std::error::Error::source(&error).map(ToString::to_string).as_deref(), Some(text));
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl RawClient {
     /// Sends a whole packet, after waiting for room: false where nobody is there any more.
     pub(crate) fn send(&self, kind: u8, id: u64, body: &[u8]) -> bool {
         let mut packet = vec![kind, 0, 0, 0];
-        packet.extend(u32::try_from(body.len()).unwrap().to_le_bytes());
+        packet.extend((body.len() as u32).to_le_bytes());
         packet.extend(id.to_le_bytes());
         packet.extend(body);
         self.send_bytes(&packet)
