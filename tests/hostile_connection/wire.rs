@@ -45,6 +45,7 @@ pub(crate) const REPLY: u8 = 7;
 pub(crate) const FAILURE: u8 = 8;
 pub(crate) const FORWARDED: u8 = 9;
 pub(crate) const FAULT: u8 = 10;
+pub(crate) const MARK: u8 = 18;
 
 pub(crate) const FRAGMENT: u8 = 1;
 pub(crate) const MEMORY: u8 = 2;

@@ -62,7 +62,8 @@ impl Ahead {
         message.body.keep();
         message.may_be_cancelled = false;
         let (bytes, descriptors) = (message.body.len(), message.descriptors.len());
-        let id = if message.kind == Kind::OneWay { 0 } else { message.id };
+        // A mark says that what is before it was begun: it keeps its place.
+        let id = if matches!(message.kind, Kind::OneWay | Kind::Mark) { 0 } else { message.id };
         Item { id, bytes, descriptors, received: Ok(Incoming::Message(message)) }
     }
 
@@ -201,7 +202,7 @@ impl Session {
             let descriptors = MOST_DESCRIPTORS.saturating_sub(ahead.descriptors);
             let keep = |message: Message| match message.kind {
                 // What ends the calls has its place among them.
-                Kind::Call | Kind::TimedCall | Kind::OneWay | Kind::Shutdown => {
+                Kind::Call | Kind::TimedCall | Kind::OneWay | Kind::Mark | Kind::Shutdown => {
                     ahead.push(Ahead::item(message));
                     None
                 }
