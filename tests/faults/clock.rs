@@ -125,6 +125,7 @@ fn wait_in_every_way() {
     // One that is busy when its last client goes has its grace, by the reaper's clock.
     let (begun, begins) = channel().unwrap();
     let (_gate, closed) = channel().unwrap();
-    drop(client.begin_wait(&begun, closed).unwrap());
+    let waits = client.begin_wait(&begun, closed).unwrap();
     begins.recv().unwrap();
+    drop(waits);
 }
