@@ -1,6 +1,6 @@
 //! What was read before its turn: behind a call there may be a message that takes it back, and then it is not run.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::super::super::connection::Glance;
 use super::Session;
@@ -32,8 +32,8 @@ pub(in super::super) enum Reach {
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     queue: VecDeque<Item>,
-    /// The calls among them: a client may take back any number of what are none.
-    ids: HashSet<u64>,
+    /// The calls among them: a client may take back any number of what are none. No hash, whose seed a sandbox may refuse.
+    ids: BTreeSet<u64>,
     bytes: usize,
     descriptors: usize,
     /// Whether what is next carries more descriptors than there is room for.
