@@ -110,7 +110,9 @@ impl<T: Task> Tasks<T> {
                 Step::Handled => {}
                 // Somebody made the open file non-blocking.
                 Step::Nothing => {
-                    self.session.wait_for_packet(None, Deadline::NEVER).inspect_err(|_| self.session.end())?;
+                    self.session
+                        .wait_for_packet(None, Deadline::NEVER)
+                        .inspect_err(|_| self.session.end())?;
                 }
                 Step::Shutdown => {
                     self.session.refuse_calls();
