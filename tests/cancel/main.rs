@@ -3,11 +3,14 @@
 
 #[path = "../util/mod.rs"]
 mod util;
+#[path = "../hostile_connection/wire.rs"]
+mod wire;
 
 mod ahead;
 mod context;
 mod given_up;
 mod gone;
+mod hostile;
 mod nested;
 mod own_loop;
 mod refused;

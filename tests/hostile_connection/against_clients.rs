@@ -72,6 +72,11 @@ fn a_packet_that_is_none_reaches_every_waiting_caller_by_name() {
     for kind in [VALUE, 3, 4, CALL, ONE_WAY] {
         assert_hung_up(&[hello(SERVER), packet(kind, 1, double(1)).with(1)], &ProtocolError::Kind(kind));
     }
+    for id in [0, 1, 4, u64::MAX] {
+        assert_hung_up(&[hello(SERVER), packet(MARK, id, [])], &ProtocolError::Mark(id));
+    }
+    assert_hung_up(&[hello(SERVER), packet(MARK, 1, [0])], &ProtocolError::Kind(MARK));
+    assert_hung_up(&[hello(SERVER), packet(MARK, 1, []).with(1)], &ProtocolError::Kind(MARK));
     assert_hung_up(&[packet(FAULT, 0, "nonsense")], &ProtocolError::Accused("nonsense".to_owned()));
     before.assert_restored();
 }

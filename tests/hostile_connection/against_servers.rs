@@ -105,6 +105,9 @@ fn a_message_that_has_no_place_is_named_and_hung_up_on() {
     let early = ProtocolError::Order("a call before the introduction");
     assert_hung_up(&[packet(CALL, 1, double(1)).with(3)], &early);
     assert_hung_up(&[packet(ONE_WAY, 0, double(1))], &early);
+    assert_hung_up(&[packet(MARK, 1, [])], &ProtocolError::Order("a mark before the introduction"));
+    assert_hung_up(&[hello(CLIENT), packet(MARK, 1, [0])], &ProtocolError::Kind(MARK));
+    assert_hung_up(&[hello(CLIENT), packet(MARK, 1, []).with(1)], &ProtocolError::Kind(MARK));
     assert_hung_up(&[hello(CLIENT), hello(CLIENT)], &ProtocolError::Order("a second introduction"));
     let accused = ProtocolError::Accused("something".to_owned());
     assert_hung_up(&[hello(CLIENT), packet(FAULT, 0, "something")], &accused);

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, sendmsg, shutdown,
-    socketpair,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, recv, sendmsg,
+    shutdown, socket, socketpair,
 };
 use unix_ipc::{Connection, Handle, ipc_service};
 
@@ -45,6 +45,7 @@ pub(crate) const REPLY: u8 = 7;
 pub(crate) const FAILURE: u8 = 8;
 pub(crate) const FORWARDED: u8 = 9;
 pub(crate) const FAULT: u8 = 10;
+pub(crate) const MARK: u8 = 18;
 
 pub(crate) const FRAGMENT: u8 = 1;
 pub(crate) const MEMORY: u8 = 2;
@@ -211,4 +212,12 @@ impl Bare {
     pub(crate) fn rest(&self) -> Received {
         std::iter::from_fn(|| self.receive()).collect()
     }
+}
+
+/// A bare end that has connected to a listener.
+pub(crate) fn connect_bare(path: &str) -> Bare {
+    let bare =
+        socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+    connect(bare.as_raw_fd(), &UnixAddr::new(path).expect("a short path")).expect("somebody listens");
+    Bare(bare)
 }

@@ -8,11 +8,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process;
+use std::thread;
 use std::time::Duration;
 
 use unix_ipc::{
-    CallError, Connection, Handle, LimitExceeded, Limits, Pending, ProtocolError, RecvError, Sender, channel,
-    ipc_service,
+    CallError, Connection, Handle, LimitExceeded, Limits, Listener, Pending, ProtocolError, RecvError,
+    Sender, channel, ipc_service,
 };
 
 use crate::raw::Raw;
@@ -181,6 +182,34 @@ fn a_one_way_call_has_no_id() {
 }
 
 #[test]
+fn a_mark_comes_back_behind_what_was_before_it() {
+    let _watchdog = Watchdog::new();
+    let mut limits = Limits::default();
+    limits.queued_oneway_calls = 1;
+    let (raw, end) = Raw::pair();
+    let client = CalculatorClient::new(Connection::from(end).with_limits(limits));
+    client.log("hi").unwrap();
+    raw.expect("hello/client");
+    raw.expect("oneway/log");
+    raw.expect("mark");
+    let error = client.log("hi").unwrap_err();
+    let expected = LimitExceeded::QueuedOneWayCalls { limit: 1 };
+    assert!(matches!(error, CallError::Refused { source, .. } if source == expected));
+    raw.give("hello/server", &[]);
+    raw.give("mark", &[]);
+    client.log("hi").unwrap();
+    raw.expect("oneway/log");
+
+    let (raw, connection) = server();
+    raw.give("oneway/log", &[]);
+    raw.give("mark", &[]);
+    raw.give("oneway/log", &[]);
+    assert!(matches!(received(&raw, &connection), Ok(CalculatorTask::Log { .. })));
+    assert!(matches!(connection.tasks().next(), Some(Ok(CalculatorTask::Log { .. }))));
+    raw.expect("mark");
+}
+
+#[test]
 fn a_result_is_a_handle_or_an_error_of_the_system() {
     let _watchdog = Watchdog::new();
     let null = File::open("/dev/null").unwrap();
@@ -271,6 +300,31 @@ fn each_failure_has_a_number() {
     assert!(
         matches!(pending.wait(), Err(CallError::Protocol { source: ProtocolError::Body(body), .. }) if body == text)
     );
+}
+
+#[test]
+fn a_failure_without_a_call_says_that_there_is_no_room_for_the_client() {
+    let _watchdog = Watchdog::new();
+    let refused = LimitExceeded::Clients { limit: 1 };
+    let (raw, pending) = calling();
+    raw.give("failure/full", &[]);
+    let error = pending.wait().unwrap_err();
+    assert!(error.is_gone(), "{error}");
+    assert!(matches!(error, CallError::Refused { source, .. } if source == refused));
+
+    let directory = tempfile::tempdir().unwrap();
+    let mut limits = Limits::default();
+    limits.clients = 1;
+    let listener = Listener::bind(directory.path().join("abacus")).unwrap().with_limits(limits);
+    thread::scope(|scope| {
+        scope.spawn(|| CalculatorServer::new(ABACUS).listen(&listener).unwrap());
+        let stays = CalculatorClient::connect(listener.path()).unwrap();
+        let raw = Raw::connect(listener.path());
+        raw.expect("failure/full");
+        raw.expect_end();
+        assert_eq!(stays.add(1, 2).unwrap(), 3);
+        listener.close().unwrap();
+    });
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, recvmsg, send, sendmsg, shutdown,
-    socketpair, sockopt,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg,
+    send, sendmsg, shutdown, socket_with, socketpair, sockopt,
 };
 
 use crate::vectors::{assert_is, filled, vector};
@@ -31,6 +32,14 @@ impl Raw {
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .expect("a pair");
         (Self(ours), theirs)
+    }
+
+    /// An end that has connected to a listener.
+    pub(crate) fn connect(path: &Path) -> Self {
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .expect("a socket");
+        connect(&socket, &SocketAddrUnix::new(path).expect("the path is short")).expect("somebody listens");
+        Self(socket)
     }
 
     /// Sends a vector, with descriptors.

@@ -23,6 +23,12 @@ impl Deadline {
         Self(Instant::now().checked_add(duration))
     }
 
+    /// So long from then; likewise.
+    #[cfg(feature = "macros")]
+    pub(crate) fn since(start: Instant, duration: Duration) -> Self {
+        Self(start.checked_add(duration))
+    }
+
     /// The time that is left: zero once it is over, `None` where it never ends.
     pub(crate) fn left(self) -> Option<Duration> {
         self.0.map(|end| end.saturating_duration_since(Instant::now()))

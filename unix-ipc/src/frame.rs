@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Cancel = 16,
     /// A call that is worth answering until a moment, which stands in front of it.
     TimedCall = 17,
+    /// A client's way to learn that the calls before it were begun: the server sends it back.
+    Mark = 18,
     /// A client has its server end; a server begins no more calls, or has answered all that it has begun.
     Shutdown = 19,
 }
@@ -79,6 +81,7 @@ impl TryFrom<u8> for Kind {
             15 => Self::Reset,
             16 => Self::Cancel,
             17 => Self::TimedCall,
+            18 => Self::Mark,
             19 => Self::Shutdown,
             other => return Err(ProtocolError::Kind(other)),
         })
@@ -273,7 +276,7 @@ mod tests {
     #[test]
     fn every_unknown_kind_and_form_is_named() {
         let mut packet = packet(HEADER, b"abc");
-        for kind in (0..=u8::MAX).filter(|kind| !(1..=17).contains(kind) && *kind != 19) {
+        for kind in (0..=u8::MAX).filter(|kind| !(1..=19).contains(kind)) {
             packet[0] = kind;
             assert_eq!(Header::decode(&packet), Err(ProtocolError::Kind(kind)));
         }

@@ -28,13 +28,26 @@ pub struct Limits {
     pub unfinished_messages: usize,
     /// The most calls of one client, its clones included, that wait for their replies: 4096.
     pub calls_in_flight: usize,
+    /// The most one-way calls of one client, its clones included, that the server has not begun: 65,536. The client learns that some
+    /// were begun later than they were, at most 4096 calls or half the limit later. A one-way call waits for room in the socket or
+    /// ring, so that few programs meet the default: it is for those that set a smaller one. A client that has moved to another
+    /// process counts from nothing there.
+    pub queued_oneway_calls: usize,
     /// The most bytes of replies that came and that nobody has taken yet: 256 MiB. Above it no
     /// call is begun until some are taken.
     pub unread_reply_bytes: usize,
     /// The most bytes of replies that wait in a server until a slow client reads: 256 MiB. Above
     /// it the client is hung up on.
     pub queued_reply_bytes: usize,
-    /// The longest time for a peer to introduce itself: 10 seconds.
+    /// The most clients that a server's `listen` serves at once: 256. Where as many are there and one more comes, the one that was
+    /// accepted first of those that have not introduced themselves yet is hung up on. Where all have, the newcomer is, and its
+    /// `connect` or first call says so with the number. A loop of one's own around [`accept`](crate::Listener::accept) or
+    /// [`incoming`](crate::Listener::incoming) counts its clients itself.
+    pub clients: usize,
+    /// The longest time for a peer to introduce itself: 10 seconds. A client that a listener has accepted has this time as well,
+    /// from then on: one that has not introduced itself by then is told and hung up on, once nothing of it is left to be read. The
+    /// ends of [`pair`](crate::Connection::pair), a spawned child and its spawner, and connections from descriptors are not held to
+    /// it as servers, because a client introduces itself with its first call, which may come much later.
     pub handshake: Duration,
     /// The bytes of each of the two rings that a connection has once it is busy, through which calls and replies go
     /// without a system call, and of the one that a busy channel has: 64 KiB. 0 is for none. The end that spawned or
@@ -92,8 +105,10 @@ impl Default for Limits {
             nesting: 256,
             unfinished_messages: 64,
             calls_in_flight: 4096,
+            queued_oneway_calls: 65_536,
             unread_reply_bytes: 256 << 20,
             queued_reply_bytes: 256 << 20,
+            clients: 256,
             handshake: Duration::from_secs(10),
             // Without, so that all tests can be run over sockets alone (`.ci/sockets`).
             ring_bytes: if cfg!(unix_ipc_without_rings) { 0 } else { 64 << 10 },

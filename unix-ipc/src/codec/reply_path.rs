@@ -56,3 +56,14 @@ pub(crate) enum Failure {
     /// The server begins no more calls.
     ShuttingDown,
 }
+
+#[cfg(feature = "macros")]
+impl Failure {
+    /// The body of the message that says so.
+    pub(crate) fn encode(&self) -> Encoder<'static> {
+        let mut encoder = Encoder::new();
+        let encoded = encoder.put(self);
+        debug_assert!(encoded.is_ok(), "strings and numbers always encode");
+        encoder
+    }
+}

@@ -3,7 +3,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::ProtocolError;
+use super::{LimitExceeded, ProtocolError};
 
 /// Why there is no connection to the process that listens at a path.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub enum ConnectError {
     },
     /// The peer is not what was expected.
     Handshake(ProtocolError),
+    /// The listener has no room for one more client: the limit, with the number.
+    Refused(LimitExceeded),
 }
 
 impl fmt::Display for ConnectError {
@@ -29,6 +31,7 @@ impl fmt::Display for ConnectError {
             Self::Disconnected => f.write_str("the peer hung up before it introduced itself"),
             Self::TimedOut { after } => write!(f, "the peer did not introduce itself within {after:?}"),
             Self::Handshake(_) => f.write_str("the peer is not the expected one"),
+            Self::Refused(_) => f.write_str("the listener refused the connection"),
         }
     }
 }
@@ -38,6 +41,7 @@ impl Error for ConnectError {
         match self {
             Self::Io(source) => Some(source),
             Self::Handshake(source) => Some(source),
+            Self::Refused(source) => Some(source),
             Self::Disconnected | Self::TimedOut { .. } => None,
         }
     }
@@ -50,6 +54,7 @@ impl From<ConnectError> for io::Error {
             ConnectError::Disconnected => io::ErrorKind::UnexpectedEof,
             ConnectError::TimedOut { .. } => io::ErrorKind::TimedOut,
             ConnectError::Handshake(_) => io::ErrorKind::InvalidData,
+            ConnectError::Refused(_) => io::ErrorKind::ConnectionRefused,
         };
         Self::new(kind, error)
     }

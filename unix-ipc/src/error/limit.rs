@@ -53,6 +53,16 @@ pub enum LimitExceeded {
     /// The receiving process had no room in its table of descriptors (`RLIMIT_NOFILE`), so some of
     /// the message's were lost and the rest are closed.
     DescriptorTable,
+    /// The listener has [`Limits::clients`](crate::Limits::clients) clients already.
+    Clients {
+        /// The limit.
+        limit: u64,
+    },
+    /// The server has not begun [`Limits::queued_oneway_calls`](crate::Limits::queued_oneway_calls) one-way calls of this client.
+    QueuedOneWayCalls {
+        /// The limit.
+        limit: u64,
+    },
 }
 
 impl fmt::Display for LimitExceeded {
@@ -84,6 +94,12 @@ impl fmt::Display for LimitExceeded {
             }
             Self::DescriptorTable => {
                 f.write_str("the receiving process has no room for the message's descriptors")
+            }
+            Self::Clients { limit } => {
+                write!(f, "the listener has {limit} clients, which is the limit")
+            }
+            Self::QueuedOneWayCalls { limit } => {
+                write!(f, "{limit} one-way calls have not been begun, which is the limit")
             }
         }
     }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 #[cfg(feature = "macros")]
 use crate::ring::Lie;
@@ -52,6 +53,8 @@ pub enum ProtocolError {
     MemoryFile,
     /// A message about a call that does not exist, or that may not have such a message.
     Call(u64),
+    /// A mark that was not sent, or that comes back twice or out of turn.
+    Mark(u64),
     /// A message that came before the introduction, or the introduction twice.
     Order(&'static str),
     /// The peer speaks another version of the protocol.
@@ -70,6 +73,11 @@ pub enum ProtocolError {
     },
     /// Both ends are clients, or both are servers.
     Role,
+    /// No introduction came in time from a client that connected to a listener.
+    Silence {
+        /// The time that it had ([`Limits::handshake`](crate::Limits::handshake)).
+        after: Duration,
+    },
     /// A body that does not decode.
     Body(String),
     /// What stands in memory that both processes share and cannot stand there, or what should be there and is not.
@@ -104,6 +112,7 @@ impl fmt::Display for ProtocolError {
                 f.write_str("a message in a file that is not sealed memory of the declared length")
             }
             Self::Call(id) => write!(f, "a message about call {id}, which may not have one"),
+            Self::Mark(id) => write!(f, "mark {id}, which is not the one to come next"),
             Self::Order(what) => write!(f, "{what} out of order"),
             Self::Version { ours, theirs } => {
                 write!(f, "the peer speaks version {theirs} of the protocol, this process version {ours}")
@@ -112,6 +121,7 @@ impl fmt::Display for ProtocolError {
                 write!(f, "the peer's service is `{theirs}`, this process's is `{ours}`")
             }
             Self::Role => f.write_str("both ends of the connection are clients, or both are servers"),
+            Self::Silence { after } => write!(f, "no introduction within {after:?}"),
             Self::Body(reason) => write!(f, "a body that does not decode: {reason}"),
             Self::Ring(what) => write!(f, "shared memory with {what}"),
             Self::Accused(reason) => write!(f, "the peer hung up because it received {reason}"),

@@ -73,11 +73,16 @@ impl Outlet {
         }
     }
 
+    /// Sends a message that is a header and no more: `WouldBlock` where there is no room now.
+    pub(crate) fn send_bare(&mut self, socket: &Socket, kind: Kind, id: u64) -> io::Result<()> {
+        let nothing: [BorrowedFd<'_>; 0] = [];
+        let mut message = Outgoing::new(kind, id, 0);
+        self.send_packet(&mut message, socket, Parts::from(&[][..]), &nothing).map(drop)
+    }
+
     /// Says that nobody waits for the answer to a call any more: `WouldBlock` where there is no room now.
     pub(crate) fn send_cancel(&mut self, socket: &Socket, id: u64) -> io::Result<()> {
-        let nothing: [BorrowedFd<'_>; 0] = [];
-        let mut message = Outgoing::new(Kind::Cancel, id, 0);
-        self.send_packet(&mut message, socket, Parts::from(&[][..]), &nothing)?;
+        self.send_bare(socket, Kind::Cancel, id)?;
         if let State::Ring(ring) = &mut self.state {
             ring.count_cancel();
         }

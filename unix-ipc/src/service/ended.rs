@@ -1,7 +1,7 @@
 use std::io;
 
 use super::child::PeerExit;
-use crate::error::ProtocolError;
+use crate::error::{LimitExceeded, ProtocolError};
 
 /// Why a connection is over; the same for all calls that were in flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Ended {
     /// In order: what it did not answer it did not begin.
     ShutDown,
     Protocol(ProtocolError),
+    /// The server has no room for this client.
+    Refused(LimitExceeded),
     Io(IoFailure),
 }
 

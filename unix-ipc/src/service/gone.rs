@@ -4,7 +4,7 @@ use std::io;
 
 use super::child::PeerExit;
 use super::ended::Ended;
-use crate::error::ProtocolError;
+use crate::error::{LimitExceeded, ProtocolError};
 
 /// How the other end of a connection went.
 ///
@@ -20,6 +20,8 @@ pub enum Gone {
     ShutDown,
     /// It broke the protocol, or says that this end did.
     Protocol(ProtocolError),
+    /// It has no room for this client ([`Limits::clients`](crate::Limits::clients)).
+    Refused(LimitExceeded),
     /// A system call failed.
     Io(io::Error),
 }
@@ -31,6 +33,7 @@ impl From<Ended> for Gone {
             Ended::Disconnected => Self::Disconnected,
             Ended::ShutDown => Self::ShutDown,
             Ended::Protocol(source) => Self::Protocol(source),
+            Ended::Refused(source) => Self::Refused(source),
             Ended::Io(failure) => Self::Io(failure.into()),
         }
     }
@@ -43,6 +46,7 @@ impl fmt::Display for Gone {
             Self::Disconnected => f.write_str("the server hung up"),
             Self::ShutDown => f.write_str("the server has shut down"),
             Self::Protocol(_) => f.write_str("the peer broke the protocol"),
+            Self::Refused(_) => f.write_str("the server refused this client"),
             Self::Io(_) => f.write_str("the connection failed"),
         }
     }
@@ -52,6 +56,7 @@ impl Error for Gone {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Protocol(source) => Some(source),
+            Self::Refused(source) => Some(source),
             Self::Io(source) => Some(source),
             _ => None,
         }

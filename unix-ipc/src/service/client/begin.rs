@@ -106,10 +106,15 @@ impl Core {
     ) -> Result<(), CallError> {
         let (number, method) = (method, self.name_of(method));
         let descriptors = call.attachments().open().map_err(|source| CallError::Io { method, source })?;
-        let state = self.check(number, call, patience)?;
+        let state = self.begin_oneway(method, self.check(number, call, patience)?)?;
         let mut message = Outgoing::new(Kind::OneWay, 0, 0);
-        let sent = self.send(state, &mut message, call.bytes(), &descriptors, patience.deadline);
-        drop(sent.map_err(|failure| self.send_error(method, patience, failure))?);
+        match self.send(state, &mut message, call.bytes(), &descriptors, patience.deadline) {
+            Ok(state) => self.end_oneway(state),
+            Err(failure) => {
+                self.abandon_oneway();
+                return Err(self.send_error(method, patience, failure));
+            }
+        }
         call.attachments().accepted();
         Ok(())
     }
@@ -142,7 +147,7 @@ impl Core {
     }
 
     #[inline]
-    fn check_open(&self, method: &'static str, state: &State) -> Result<(), CallError> {
+    pub(super) fn check_open(&self, method: &'static str, state: &State) -> Result<(), CallError> {
         if let Some(ended) = state.calls.ended() {
             return Err(CallError::ended(method, ended.clone()));
         }

@@ -59,6 +59,8 @@ impl<T: Task> Client<T> {
                 Ended::PeerDied(exit) => SpawnError::Exited(exit),
                 Ended::Disconnected | Ended::ShutDown => SpawnError::Disconnected,
                 Ended::Protocol(source) => SpawnError::Handshake(source),
+                // No server that was spawned says so.
+                Ended::Refused(limit) => SpawnError::Io(limit.into()),
                 Ended::Io(failure) => SpawnError::Io(failure.into()),
             }),
         }
@@ -68,7 +70,7 @@ impl<T: Task> Client<T> {
     ///
     /// # Errors
     ///
-    /// Where nobody listens, answers in time, or serves this service.
+    /// Where nobody listens, answers in time, has room for one more client, or serves this service.
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
         let deadline = Deadline::after(Limits::default().handshake);
         let client = Self::new(Connection::connect(path)?);
@@ -80,6 +82,7 @@ impl<T: Task> Client<T> {
             Err(MeetFailure::Ended(ended)) => Err(match ended {
                 Ended::PeerDied(_) | Ended::Disconnected | Ended::ShutDown => ConnectError::Disconnected,
                 Ended::Protocol(source) => ConnectError::Handshake(source),
+                Ended::Refused(limit) => ConnectError::Refused(limit),
                 Ended::Io(failure) => ConnectError::Io(failure.into()),
             }),
         }

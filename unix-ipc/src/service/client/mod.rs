@@ -7,6 +7,7 @@ mod cancel;
 pub(super) mod fuzzing;
 mod handle;
 mod moved;
+mod oneways;
 mod patience;
 mod pending;
 mod reading;

@@ -20,7 +20,7 @@ use crate::socket::Socket;
 #[derive(Serialize, Deserialize)]
 struct Moved {
     descriptor: u32,
-    /// The id of the next call, so that late replies answer nobody.
+    /// The id of the next call, so that late replies answer nobody, and late marks say nothing.
     next_id: u64,
     introduced: bool,
     peer: Option<Hello>,
@@ -99,6 +99,7 @@ impl Core {
         let mut state = self.state();
         state.outlet.start_anew(moved.resets);
         state.calls.start_at(moved.next_id);
+        state.oneways.start_at(moved.next_id);
         state.introduced = moved.introduced;
         state.peer = peer;
         Ok(())

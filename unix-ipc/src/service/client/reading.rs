@@ -176,9 +176,15 @@ impl<'a> Reading<'a> {
                     self.0.state().calls.drop_connection(id)?.map(Thread::unpark);
                     Ok(())
                 }
+                // About the connection: there is no room for this client.
+                Failure::Refused(limit) if id == 0 => {
+                    self.end(Ended::Refused(limit));
+                    Ok(())
+                }
                 failure => self.settle(id, Outcome::Failed(failure)),
             },
             Kind::Forwarded => self.add_socket(message),
+            Kind::Mark if message.body.len() == 0 && message.descriptors.is_empty() => self.0.take_mark(id),
             Kind::Fault => {
                 let reason = String::from_utf8_lossy(message.body.start()).into_owned();
                 self.end(Ended::Protocol(ProtocolError::Accused(reason)));

@@ -9,6 +9,7 @@ use super::super::ended::Ended;
 use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
 use super::cancel::Unsaid;
+use super::oneways::OneWays;
 use crate::deadline::Deadline;
 use crate::limits::Limits;
 use crate::raw_channel::{Outlet, RawReceiver};
@@ -44,6 +45,7 @@ pub(super) struct State {
     pub(super) outlet: Outlet,
     pub(super) calls: Calls<Thread, ReplySocket>,
     pub(super) unsaid: Unsaid,
+    pub(super) oneways: OneWays,
     /// How many threads wait for `progress`; a bell that nobody hears costs a system call.
     pub(super) listening: usize,
     /// How often somebody has read, so that a thread that waits for it can tell.
@@ -80,6 +82,7 @@ impl Core {
                 outlet,
                 calls: Calls::new(limits.calls_in_flight, limits.unread_reply_bytes),
                 unsaid: Unsaid::default(),
+                oneways: OneWays::new(limits.queued_oneway_calls),
                 listening: 0,
                 reads: 0,
                 introduced: false,

@@ -9,18 +9,19 @@ use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::Shutdown;
 
 use super::PeerCredentials;
+use crate::codec::Failure;
 use crate::deadline::Deadline;
-use crate::error::ProtocolError;
+use crate::error::{LimitExceeded, ProtocolError};
 use crate::frame::Kind;
 use crate::limits::Limits;
 use crate::raw_channel::commons::Commons;
-use crate::raw_channel::{Broken, Inbox, Incoming, Inlet, Message, Outgoing, Outlet, Progress};
+use crate::raw_channel::{Broken, Inbox, Incoming, Inlet, Message, Outgoing, Outlet, Parts, Progress};
 use crate::ring::Size;
 use crate::service::child::{Child, EXIT_WAIT};
 use crate::socket::Socket;
@@ -70,6 +71,8 @@ pub(crate) struct Link {
     /// Why nobody is to read what comes next: see `ahead.rs`.
     held_up: AtomicU8,
     made_in: Generation,
+    /// When a listener of this process accepted it, if one did.
+    accepted: Option<Instant>,
 }
 
 impl Link {
@@ -86,12 +89,24 @@ impl Link {
             checked: OnceLock::new(),
             held_up: AtomicU8::new(0),
             made_in: Generation::current(),
+            accepted: None,
         }
     }
 
     /// The same with another owner of the other end's process.
     pub(crate) fn with_child(self, child: Child, commons: Option<Arc<Commons>>) -> Self {
         Self { child: Some(child), _commons: commons, ..self }.with_maker(Maker::Us)
+    }
+
+    /// The same, accepted now by a listener, which makes the rings.
+    pub(crate) fn accepted(self) -> Self {
+        Self { accepted: Some(Instant::now()), ..self }.with_maker(Maker::Us)
+    }
+
+    /// Until when a client at the other end has time to introduce itself, if a listener accepted it.
+    #[inline]
+    pub(crate) fn introduction_deadline(&self) -> Option<Deadline> {
+        self.accepted.map(|accepted| Deadline::since(accepted, self.limits.handshake))
     }
 
     /// The same with another end that makes the rings.
@@ -207,13 +222,21 @@ impl Link {
 
     /// Tells the peer what it did wrong, if there is room, and hangs up for everybody who has the socket.
     pub(crate) fn accuse(&self, reason: &str) {
-        let nothing: [BorrowedFd<'_>; 0] = [];
         // The receiver reads what it can of a letter that is cut.
         let reason = reason.as_bytes();
         let reason = reason.get(..MOST_REASON_BYTES).unwrap_or(reason);
+        self.say_last(Kind::Fault, reason.into());
+    }
+
+    /// Tells the peer that there is no room for it, if there is room to say so, and hangs up likewise.
+    pub(crate) fn refuse(&self, limit: LimitExceeded) {
+        self.say_last(Kind::Failure, Failure::Refused(limit).encode().bytes());
+    }
+
+    fn say_last(&self, kind: Kind, body: Parts<'_>) {
+        let nothing: [BorrowedFd<'_>; 0] = [];
         // Over the socket: whoever broke the protocol may not read its ring.
-        let _ =
-            Outgoing::new(Kind::Fault, 0, 0).send_packet(&mut (&self.socket).into(), reason.into(), &nothing);
+        let _ = Outgoing::new(kind, 0, 0).send_packet(&mut (&self.socket).into(), body, &nothing);
         self.hang_up();
     }
 

@@ -3,7 +3,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::link::Maker;
 use super::{Connection, Link};
 use crate::deadline::Deadline;
 use crate::limits::Limits;
@@ -92,7 +91,8 @@ impl Listener {
         self.listening.path()
     }
 
-    /// The next connection, which belongs to the caller.
+    /// The next connection, which belongs to the caller. A client at its other end has [`Limits::handshake`] from now on to introduce
+    /// itself to whoever serves it.
     ///
     /// # Errors
     ///
@@ -174,9 +174,8 @@ impl Listener {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         match self.listening.try_accept() {
-            Ok(accepted) => Ok(accepted.map(|(socket, peer)| {
-                Link::new(socket, self.limits).with_peer(peer.into()).with_maker(Maker::Us)
-            })),
+            Ok(accepted) => Ok(accepted
+                .map(|(socket, peer)| Link::new(socket, self.limits).with_peer(peer.into()).accepted())),
             Err(_) if self.is_closed() => Err(io::ErrorKind::ConnectionAborted.into()),
             Err(error) => Err(error),
         }

@@ -48,6 +48,9 @@ impl Connection {
 
     /// Connects to the [`Listener`] at a path.
     ///
+    /// Make a client of it soon, and a call: the listener hangs up on who does not introduce itself within its own
+    /// [`Limits::handshake`]. (The generated client's `connect` introduces itself at once.)
+    ///
     /// # Errors
     ///
     /// [`ConnectError::Io`] where nobody listens there or the file's mode forbids it.

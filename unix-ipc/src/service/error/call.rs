@@ -111,7 +111,7 @@ pub enum CallError<E = Infallible> {
         /// The time that was given.
         after: Duration,
     },
-    /// The call or its reply would have exceeded a limit.
+    /// The call or its reply would have exceeded a limit, or the listener has as many clients as it may.
     Refused {
         /// The method that was called.
         method: &'static str,
@@ -178,9 +178,15 @@ impl<E> CallError<E> {
     }
 
     /// Whether the peer is gone, so that no later call over the same connection can succeed. A timeout, a panic and a
-    /// limit are not such an end.
+    /// limit are not such an end, but for [`LimitExceeded::Clients`]: who was refused for that has been hung up on.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::PeerDied { .. } | Self::Disconnected { .. } | Self::ShuttingDown { .. })
+        matches!(
+            self,
+            Self::PeerDied { .. }
+                | Self::Disconnected { .. }
+                | Self::ShuttingDown { .. }
+                | Self::Refused { source: LimitExceeded::Clients { .. }, .. }
+        )
     }
 }
 
@@ -210,6 +216,7 @@ impl CallError {
             Ended::Disconnected => Self::Disconnected { method },
             Ended::ShutDown => Self::ShuttingDown { method },
             Ended::Protocol(source) => Self::Protocol { method, source },
+            Ended::Refused(source) => Self::Refused { method, source },
             Ended::Io(failure) => Self::Io { method, source: failure.into() },
         }
     }

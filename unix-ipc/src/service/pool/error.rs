@@ -153,6 +153,7 @@ impl From<Ended> for WorkerFailure {
             Ended::PeerDied(exit) => Self::Died(exit),
             Ended::Disconnected | Ended::ShutDown => Self::Disconnected,
             Ended::Protocol(source) => Self::Protocol(source),
+            Ended::Refused(source) => Self::Io(Arc::new(source.into())),
             Ended::Io(failure) => Self::Io(Arc::new(failure.into())),
         }
     }

@@ -1,3 +1,5 @@
+mod accepting;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -6,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use self::accepting::Door;
 use super::super::connection::Listener;
 use super::super::error::ServeError;
 use super::super::task::Task;
@@ -22,9 +25,6 @@ use crate::sync::{lock, try_lock};
 const LISTENER: u64 = 0;
 /// That of what has the server end.
 const STOP: u64 = u64::MAX - 1;
-
-/// How long a listener is left alone when there is no room for a client: nothing says when there is room.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a handler runs, at most, during which it is no loss if another thread does not read: about as long as it takes to
 /// wake one.
@@ -62,8 +62,9 @@ pub(super) struct Clients<'l> {
     /// How many handlers have to be brief before they are taken to be.
     long: AtomicU32,
     stopped: AtomicBool,
-    /// When to look at the listener again.
-    paused: Mutex<Option<Instant>>,
+    door: Mutex<Door>,
+    /// Whether the time of a stranger may be over.
+    is_late: AtomicBool,
 }
 
 /// What epoll says of a socket.
@@ -106,7 +107,8 @@ impl<'l> Clients<'l> {
             ended_runs: AtomicU64::new(0),
             long: AtomicU32::new(BRIEF_IN_A_ROW),
             stopped: AtomicBool::new(false),
-            paused: Mutex::new(None),
+            door: Mutex::default(),
+            is_late: AtomicBool::new(false),
         };
         if let Some(stop) = &clients.stop {
             clients.watch_stop(stop, STOP)?;
@@ -151,6 +153,7 @@ impl<'l> Clients<'l> {
     /// Reads for as long as it may pay off to look at rings; then all clients ring.
     fn read<T: Task>(&self, turn: &mut Turn) -> Result<Option<T>, ServeError> {
         turn.check()?;
+        self.hang_up_on_the_silent::<T>(turn)?;
         turn.wake_up();
         while turn.has_busy() && !self.has_stopped() && !self.is_drained() {
             if turn.is_over()
@@ -197,6 +200,7 @@ impl<'l> Clients<'l> {
     /// Looks at the sockets between two looks at the rings: a client that sends without end keeps nobody else waiting.
     fn look_at_sockets<T: Task>(&self, turn: &mut Turn) -> Result<Option<T>, ServeError> {
         turn.retire_idle();
+        self.hang_up_on_the_silent::<T>(turn)?;
         let event = self.look(Some(Duration::ZERO))?;
         turn.begin(event.is_some());
         event.map_or(Ok(None), |event| self.hear(turn, event))
@@ -262,7 +266,7 @@ impl<'l> Clients<'l> {
             let looks = self.looks.load(Ordering::SeqCst);
             let drains = self.is_draining().then_some(DRAIN_TICK);
             let event = self.look(looks.then_some(TICK).or(drains))?;
-            if event.is_some() {
+            if event.is_some() || self.is_late() {
                 return Ok(Some((lock(&self.turn), event)));
             }
             // A thread that has the turn reads; one that has begun another handler since will soon.
@@ -281,8 +285,8 @@ impl<'l> Clients<'l> {
 
     /// What epoll says next, within this time.
     fn look(&self, at_most: Option<Duration>) -> io::Result<Option<Event>> {
-        let pause = self.resume_listening()?;
-        let timeout = [at_most, pause].into_iter().flatten().min();
+        let next = self.see_to_door()?;
+        let timeout = [at_most, next].into_iter().flatten().min();
         // To whole milliseconds, upwards: a wait that ends too early is followed by another.
         let timeout = timeout.map_or(EpollTimeout::NONE, |time| {
             let milliseconds = time.as_nanos().div_ceil(1_000_000);
@@ -365,30 +369,6 @@ impl<'l> Clients<'l> {
         Ok(false)
     }
 
-    fn accept<T: Task>(&self, turn: &mut Turn) -> Result<(), ServeError> {
-        let Some(listener) = self.listener else { return Ok(()) };
-        let accepted = listener.try_accept();
-        match accepted
-            .and_then(|link| link.map_or(Ok(()), |link| self.add(turn, Session::new::<T>(Arc::new(link)))))
-        {
-            Ok(()) => Ok(()),
-            Err(_) if listener.is_closed() => {
-                self.stop();
-                turn.sessions().for_each(|session| session.hang_up());
-                Ok(())
-            }
-            Err(error) if is_out_of_room(&error) => Ok(self.pause_listening(listener)?),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn add(&self, turn: &mut Turn, session: Arc<Session>) -> io::Result<()> {
-        let client = Client { token: turn.new_token(), session };
-        client.session.flush_by_epoll(Arc::clone(&self.epoll), Arc::clone(&self.waker), client.token)?;
-        turn.add(client);
-        Ok(())
-    }
-
     /// A client is gone, or was hung up on. Where it is the only one there can be, serving is over.
     fn remove(
         &self,
@@ -396,38 +376,11 @@ impl<'l> Clients<'l> {
         client: &Client,
         reason: Result<(), RecvError>,
     ) -> Result<(), ServeError> {
-        client.session.flush_by_nobody();
-        let _ = self.epoll.delete(&*client.session);
-        turn.remove(client.token);
+        self.forget(turn, client);
         if self.listener.is_some() {
             return Ok(());
         }
         self.stop();
         Ok(reason?)
     }
-
-    fn pause_listening(&self, listener: &Listener) -> io::Result<()> {
-        *lock(&self.paused) = Some(Instant::now() + PAUSE);
-        self.epoll.modify(listener, &mut EpollEvent::new(EpollFlags::empty(), LISTENER))?;
-        Ok(())
-    }
-
-    /// Looks at the listener again when its pause is over, and says how long a wait may take.
-    fn resume_listening(&self) -> io::Result<Option<Duration>> {
-        let mut paused = lock(&self.paused);
-        let (Some(listener), Some(until)) = (self.listener, *paused) else { return Ok(None) };
-        let left = until.saturating_duration_since(Instant::now());
-        if !left.is_zero() {
-            return Ok(Some(left));
-        }
-        *paused = None;
-        self.epoll.modify(listener, &mut EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
-        Ok(None)
-    }
-}
-
-/// Whether the system has no room for one more client now: descriptors, memory, or epoll's own limit (`ENOSPC`).
-fn is_out_of_room(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS | Errno::ENOSPC))
 }

@@ -98,7 +98,7 @@ impl CallContext {
 
     /// Whether nobody waits for the call any more. Of a one-way call nobody ever waits, and it is cancelled only when the client is gone.
     ///
-    /// Costs one system call at most. What else has come from the client is read with that and kept until its turn, up to 4,096 calls,
+    /// Where nothing has come, that costs one system call at most. What has come is read with that and kept until its turn, up to 4,096 calls,
     /// 1 MiB and 32 descriptors; a cancellation that is behind more than that is seen when some of it has been run.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

@@ -99,7 +99,7 @@ impl Outbox {
                 Err(error) => return Err(self.failed(error)),
             }
         }
-        let bytes = self.bytes.saturating_add(message.bytes().len());
+        let bytes = self.bytes.saturating_add(cost(message));
         if bytes > most {
             self.close();
             return Err(SendError::Disconnected(()));
@@ -172,7 +172,7 @@ impl Outbox {
 
     fn pop(&mut self) {
         if let Some(sent) = self.queue.pop_front() {
-            self.bytes -= sent.message.bytes().len();
+            self.bytes -= cost(&sent.message);
         }
     }
 
@@ -188,6 +188,11 @@ impl Outbox {
             None => SendError::Io { value: (), source: error },
         }
     }
+}
+
+/// What a message that waits takes of the limit: one without a body takes memory as well.
+fn cost(message: &Encoder<'_>) -> usize {
+    message.bytes().len().saturating_add(size_of::<Queued>())
 }
 
 /// Sends what is left of a message, for as long as there is room.

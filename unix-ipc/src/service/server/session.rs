@@ -25,7 +25,7 @@ use super::super::task::{Method, Task};
 use super::outbox::Outbox;
 use crate::codec::{Encoder, Failure};
 use crate::deadline::Deadline;
-use crate::error::{ProtocolError, RecvError};
+use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
 use crate::sync::lock;
@@ -173,13 +173,13 @@ impl Session {
         }
     }
 
-    /// Waits for a packet, or until this descriptor is readable.
-    pub(super) fn wait_for_packet(&self, stop: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    /// Waits for a packet, or until this descriptor is readable, or the time is over.
+    pub(super) fn wait_for_packet(&self, stop: Option<BorrowedFd<'_>>, end: Deadline) -> io::Result<()> {
         if !self.link.fall_asleep() {
             return Ok(());
         }
         // A handler that has a context may read what this thread waits for.
-        let end = if self.has_watched_calls() { Deadline::after(PAUSE) } else { Deadline::NEVER };
+        let end = if self.has_watched_calls() { end.min(Deadline::after(PAUSE)) } else { end };
         let waited = iter::once(self.as_fd()).chain(stop);
         let mut waited: Vec<_> =
             waited.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
@@ -220,6 +220,14 @@ impl Session {
                     // Late replies to a client that has moved.
                     self.clear(&mut outbox);
                 }
+                Ok(Step::Handled)
+            }
+            Kind::Mark if message.is_bare() => {
+                if !self.has_met() {
+                    return Err(ProtocolError::Order("a mark before the introduction"));
+                }
+                // Where it cannot be sent back, the client is gone.
+                let _ = self.put(Kind::Mark, message.id, &mut Encoder::new(), Vec::new());
                 Ok(Step::Handled)
             }
             Kind::Cancel if message.is_bare() => {
@@ -264,7 +272,7 @@ impl Session {
     /// Says why a call has no reply.
     pub(super) fn fail(&self, id: u64, failure: &Failure) {
         // Where it cannot be said, the caller is gone.
-        let _ = self.put(Kind::Failure, id, &mut encode_failure(failure), Vec::new());
+        let _ = self.put(Kind::Failure, id, &mut failure.encode(), Vec::new());
     }
 
     /// A message that could not be received. Where its header was sound, it concerns its call alone.
@@ -298,6 +306,32 @@ impl Session {
         Err(Box::new(error.into()))
     }
 
+    /// There is no room for this client: it is told so, and hung up on.
+    pub(super) fn refuse(&self, limit: LimitExceeded) {
+        self.link.refuse(limit);
+        self.end();
+    }
+
+    /// Until when the client has time to introduce itself: `None` once it has, and where it may take as long as it likes.
+    #[inline]
+    pub(super) fn introduction_deadline(&self) -> Option<Deadline> {
+        self.link.introduction_deadline().filter(|_| !self.has_met())
+    }
+
+    /// The client's time to introduce itself is over: it is told so, and hung up on.
+    pub(super) fn accuse_of_silence(&self) -> ProtocolError {
+        let silence = ProtocolError::Silence { after: self.link.limits().handshake };
+        self.link.accuse(&silence.to_string());
+        self.end();
+        silence
+    }
+
+    /// Whether the client has introduced itself.
+    #[inline]
+    pub(super) fn has_met(&self) -> bool {
+        self.client.get().is_some()
+    }
+
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         self.drop_ahead();
@@ -321,12 +355,4 @@ impl AsFd for Session {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.link.socket().as_fd()
     }
-}
-
-/// A failure as the body of a message.
-fn encode_failure(failure: &Failure) -> Encoder<'static> {
-    let mut encoder = Encoder::new();
-    let encoded = encoder.put(failure);
-    debug_assert!(encoded.is_ok(), "strings and numbers always encode");
-    encoder
 }

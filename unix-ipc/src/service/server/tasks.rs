@@ -48,6 +48,14 @@ impl<T: Task> Tasks<T> {
             return Ok(false);
         }
         self.session.flush_by_this_thread();
+        if let Some(deadline) = self.session.introduction_deadline()
+            && !self
+                .session
+                .wait_for_introduction::<T>(deadline, Some(stop))
+                .inspect_err(|_| self.session.end())?
+        {
+            return Ok(false);
+        }
         while !stop.is_asked() {
             self.flush_or_hear(stop).inspect_err(|_| self.session.end())?;
             if stop.is_asked() {
@@ -57,9 +65,10 @@ impl<T: Task> Tasks<T> {
                 Step::Task => return Ok(true),
                 Step::Unreadable(error) => return Err(*error),
                 Step::Handled => {}
-                Step::Nothing => {
-                    self.session.wait_for_packet(Some(stop.as_fd())).inspect_err(|_| self.session.end())?
-                }
+                Step::Nothing => self
+                    .session
+                    .wait_for_packet(Some(stop.as_fd()), Deadline::NEVER)
+                    .inspect_err(|_| self.session.end())?,
                 Step::Shutdown => self.session.refuse_calls(),
                 Step::End => return Ok(false),
             }
@@ -87,6 +96,11 @@ impl<T: Task> Tasks<T> {
             return Ok(false);
         }
         self.session.flush_by_this_thread();
+        if let Some(deadline) = self.session.introduction_deadline()
+            && !self.session.wait_for_introduction::<T>(deadline, None).inspect_err(|_| self.session.end())?
+        {
+            return Ok(false);
+        }
         loop {
             // An error is the end: every later wait would fail as well.
             self.flush().inspect_err(|_| self.session.end())?;
@@ -95,7 +109,11 @@ impl<T: Task> Tasks<T> {
                 Step::Unreadable(error) => return Err(*error),
                 Step::Handled => {}
                 // Somebody made the open file non-blocking.
-                Step::Nothing => self.session.wait_for_packet(None).inspect_err(|_| self.session.end())?,
+                Step::Nothing => {
+                    self.session
+                        .wait_for_packet(None, Deadline::NEVER)
+                        .inspect_err(|_| self.session.end())?;
+                }
                 Step::Shutdown => {
                     self.session.refuse_calls();
                     return Ok(false);

@@ -77,6 +77,10 @@ impl Turn {
         self.sessions.values()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
     pub(super) fn remove(&mut self, token: u64) {
         self.sessions.remove(&token);
         self.busy.retain(|busy| busy.client.token != token);

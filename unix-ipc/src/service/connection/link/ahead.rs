@@ -60,6 +60,11 @@ impl Link {
         returned.map_or(Glance::Kept, Glance::Read)
     }
 
+    /// Whether there is nothing more to read now, as far as this thread can say.
+    pub(crate) fn has_nothing_behind(&self) -> bool {
+        try_lock(&self.inbox).is_some_and(|inbox| inbox.next_descriptors(&self.socket).is_none())
+    }
+
     /// Whether there are messages that were read before their turn.
     #[inline]
     pub(crate) fn has_ahead(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What was read before its turn: behind a call there may be a message that takes it back, and then it is not run.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::super::super::connection::Glance;
 use super::Session;
@@ -32,8 +32,8 @@ pub(in super::super) enum Reach {
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     queue: VecDeque<Item>,
-    /// The calls among them: a client may take back any number of what are none.
-    ids: HashSet<u64>,
+    /// The calls among them: a client may take back any number of what are none. No hash, whose seed a sandbox may refuse.
+    ids: BTreeSet<u64>,
     bytes: usize,
     descriptors: usize,
     /// Whether what is next carries more descriptors than there is room for.
@@ -62,7 +62,8 @@ impl Ahead {
         message.body.keep();
         message.may_be_cancelled = false;
         let (bytes, descriptors) = (message.body.len(), message.descriptors.len());
-        let id = if message.kind == Kind::OneWay { 0 } else { message.id };
+        // A mark says that what is before it was begun: it keeps its place.
+        let id = if matches!(message.kind, Kind::OneWay | Kind::Mark) { 0 } else { message.id };
         Item { id, bytes, descriptors, received: Ok(Incoming::Message(message)) }
     }
 
@@ -124,15 +125,16 @@ impl Session {
         if self.link.may_hold_cancels() {
             self.read_ahead(Reach::Ring);
         }
-        let mut ahead = lock(&self.ahead);
-        let next = ahead.pop();
-        self.link.set_ahead(!ahead.queue.is_empty());
-        next
+        self.take_ahead()
     }
 
     /// A call that may have been taken back already: what is to be run next instead, if it has been.
     #[cold]
-    pub(super) fn unless_cancelled(&self, message: Message) -> Result<Incoming, Broken> {
+    pub(super) fn unless_cancelled(&self, mut message: Message) -> Result<Incoming, Broken> {
+        if self.link.has_nothing_behind() && !self.was_taken_back(message.id) {
+            message.may_be_cancelled = false;
+            return Ok(Incoming::Message(message));
+        }
         {
             let mut ahead = lock(&self.ahead);
             // Another thread may have read meanwhile what takes it back.
@@ -145,7 +147,14 @@ impl Session {
         }
         self.read_ahead(Reach::Ring);
         // There may be more.
-        self.next_ahead().unwrap_or(Ok(Incoming::Rung))
+        self.take_ahead().unwrap_or(Ok(Incoming::Rung))
+    }
+
+    fn take_ahead(&self) -> Option<Result<Incoming, Broken>> {
+        let mut ahead = lock(&self.ahead);
+        let next = ahead.pop();
+        self.link.set_ahead(!ahead.queue.is_empty());
+        next
     }
 
     /// Whether more can be read before its turn.
@@ -193,7 +202,7 @@ impl Session {
             let descriptors = MOST_DESCRIPTORS.saturating_sub(ahead.descriptors);
             let keep = |message: Message| match message.kind {
                 // What ends the calls has its place among them.
-                Kind::Call | Kind::TimedCall | Kind::OneWay | Kind::Shutdown => {
+                Kind::Call | Kind::TimedCall | Kind::OneWay | Kind::Mark | Kind::Shutdown => {
                     ahead.push(Ahead::item(message));
                     None
                 }

@@ -1,0 +1,11 @@
+//! Limits that one listener's clients share: nobody who connects keeps another from its calls, and each refusal has its
+//! number.
+
+mod clients;
+mod handshake;
+mod oneways;
+mod raw;
+mod service;
+mod starving;
+#[path = "../util/mod.rs"]
+mod util;
