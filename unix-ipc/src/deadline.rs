@@ -1,62 +1,54 @@
-#[cfg(feature = "macros")]
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-#[cfg(feature = "macros")]
 use nix::time::{ClockId, clock_gettime};
 
-/// The moment at which waiting ends, if it ever does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Deadline(Option<Instant>);
+/// The moment at which waiting ends, if it ever does: in nanoseconds of the system's monotonic clock, which means the same in every
+/// process of one time namespace (time_namespaces(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Deadline(u64);
 
 impl Deadline {
     /// Waiting does not end by itself.
-    pub(crate) const NEVER: Self = Self(None);
+    pub(crate) const NEVER: Self = Self(u64::MAX);
 
     /// Waiting is over at once.
     pub(crate) fn now() -> Self {
-        Self::after(Duration::ZERO)
+        Self(clock())
     }
 
-    /// So long from now; a time that no clock can show is never.
+    /// So long from now; a time that no clock will show is never.
     pub(crate) fn after(duration: Duration) -> Self {
-        Self(Instant::now().checked_add(duration))
+        Self::now().and(duration)
     }
 
     /// So long from then; likewise.
-    #[cfg(feature = "macros")]
-    pub(crate) fn since(start: Instant, duration: Duration) -> Self {
-        Self(start.checked_add(duration))
+    pub(crate) fn and(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     /// The time that is left: zero once it is over, `None` where it never ends.
     pub(crate) fn left(self) -> Option<Duration> {
-        self.0.map(|end| end.saturating_duration_since(Instant::now()))
+        (self != Self::NEVER).then(|| Duration::from_nanos(self.0.saturating_sub(clock())))
     }
 
     #[inline]
     pub(crate) fn has_passed(self) -> bool {
         // The clock is looked at where there is an end alone.
-        self.0.is_some_and(|end| end <= Instant::now())
+        self != Self::NEVER && self.0 <= clock()
     }
 
-    /// The moment as the system's monotonic clock has it, in nanoseconds, which means the same in every process of one time
-    /// namespace (time_namespaces(7)): `None` for never.
+    /// The moment as other processes understand it: `None` for never.
     #[cfg(feature = "macros")]
     #[inline]
     pub(crate) fn on_the_clock(self) -> Option<u64> {
-        let end = self.0?;
-        let origin = Origin::get();
-        let since = end.saturating_duration_since(origin.instant);
-        Some(origin.nanoseconds.saturating_add(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+        (self != Self::NEVER).then_some(self.0)
     }
 
-    /// The moment at which that clock shows so many nanoseconds. What is long over is over, and what no clock will show is never.
+    /// The moment that another process means by such a number.
     #[cfg(feature = "macros")]
+    #[inline]
     pub(crate) fn from_clock(nanoseconds: u64) -> Self {
-        let origin = Origin::get();
-        let since = Duration::from_nanos(nanoseconds.saturating_sub(origin.nanoseconds));
-        Self(origin.instant.checked_add(since))
+        Self(nanoseconds)
     }
 
     /// Whether more time is left than this.
@@ -64,35 +56,12 @@ impl Deadline {
     pub(crate) fn is_beyond(self, time: Duration) -> bool {
         self.left().is_none_or(|left| left > time)
     }
-
-    /// Whichever comes first.
-    #[cfg(feature = "macros")]
-    pub(crate) fn min(self, other: Self) -> Self {
-        match (self.0, other.0) {
-            (Some(ours), Some(theirs)) => Self(Some(ours.min(theirs))),
-            (ours, theirs) => Self(ours.or(theirs)),
-        }
-    }
 }
 
-/// A moment as both std and the system's monotonic clock have it: std keeps its number to itself.
-#[cfg(feature = "macros")]
-struct Origin {
-    instant: Instant,
-    nanoseconds: u64,
-}
-
-#[cfg(feature = "macros")]
-impl Origin {
-    fn get() -> &'static Self {
-        static ORIGIN: OnceLock<Origin> = OnceLock::new();
-        ORIGIN.get_or_init(|| {
-            // The clock is there on every Linux (clock_gettime(2)).
-            let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
-            let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-            Self { instant: Instant::now(), nanoseconds }
-        })
-    }
+/// What the monotonic clock shows, which is there on every Linux (clock_gettime(2)).
+fn clock() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -21,13 +21,10 @@ pub(crate) trait ReplyPath: Send + Sync + std::fmt::Debug {
     /// that does not serve the connection waits for room.
     fn send(&self, answer: &mut Encoder<'_>, wait: bool) -> Result<(), SendError>;
 
-    /// Until when somebody waits for the answer.
+    /// Until when somebody waits for the answer: `None` where nobody does any more, as far as is known. Then nobody is told why
+    /// there is none.
     #[cfg(feature = "macros")]
-    fn deadline(&self) -> Deadline;
-
-    /// Whether nobody waits for the answer any more, as far as is known: then nobody is told why there is none.
-    #[cfg(feature = "macros")]
-    fn is_void(&self) -> bool;
+    fn begin(&self) -> Option<Deadline>;
 
     /// Says why the call has no answer, unless it has one.
     #[cfg(feature = "macros")]

@@ -153,10 +153,8 @@ impl<T: Serialize + DeserializeOwned> Message for T {
     }
 
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
-        if is_void(&reply) {
-            return;
-        }
-        if let Err(error) = reply.send(run(&reply, handler)) {
+        let Some(deadline) = begin(&reply) else { return };
+        if let Err(error) = reply.send(run(&reply, deadline, handler)) {
             report(&reply, error);
         }
     }
@@ -249,10 +247,8 @@ impl<T: Serialize + DeserializeOwned> Returned<WithIoError> for io::Result<T> {
     }
 
     fn answer(reply: Sender<Self>, handler: impl FnOnce() -> Self) {
-        if is_void(&reply) {
-            return;
-        }
-        let value = run(&reply, handler).map_err(PortableIoError::from);
+        let Some(deadline) = begin(&reply) else { return };
+        let value = run(&reply, deadline, handler).map_err(PortableIoError::from);
         let reply = reply.retype::<Result<T, PortableIoError>>();
         if let Err(error) = reply.send(value) {
             report(&reply, error);
@@ -268,17 +264,16 @@ fn decode_io_result<T: DeserializeOwned>(
     Ok(result.map_err(io::Error::from))
 }
 
-/// Whether nobody waits any more for what a handler would come to, which has not begun: a task may have waited in a queue of the
-/// user's own.
+/// Until when somebody waits for what a handler comes to, which has not begun: `None` where nobody does any more. A task may have
+/// waited in a queue of the user's own.
 #[inline]
-fn is_void<T>(reply: &Sender<T>) -> bool {
-    reply.reply_path().is_some_and(|path| path.is_void())
+fn begin<T>(reply: &Sender<T>) -> Option<Deadline> {
+    reply.reply_path().map_or(Some(Deadline::NEVER), |path| path.begin())
 }
 
 /// Runs a handler, in the time that the caller has; where it panics, the caller gets the message before anything around sees
 /// the panic.
-fn run<T, R>(reply: &Sender<T>, handler: impl FnOnce() -> R) -> R {
-    let deadline = reply.reply_path().map_or(Deadline::NEVER, |path| path.deadline());
+fn run<T, R>(reply: &Sender<T>, deadline: Deadline, handler: impl FnOnce() -> R) -> R {
     let _running = (deadline != Deadline::NEVER).then(|| Running::until(deadline));
     match panic::catch_unwind(AssertUnwindSafe(handler)) {
         Ok(value) => value,

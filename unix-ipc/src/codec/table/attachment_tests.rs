@@ -110,13 +110,8 @@ impl ReplyPath for Reply {
     }
 
     #[cfg(feature = "macros")]
-    fn deadline(&self) -> crate::deadline::Deadline {
-        crate::deadline::Deadline::NEVER
-    }
-
-    #[cfg(feature = "macros")]
-    fn is_void(&self) -> bool {
-        false
+    fn begin(&self) -> Option<crate::deadline::Deadline> {
+        Some(crate::deadline::Deadline::NEVER)
     }
 
     #[cfg(feature = "macros")]

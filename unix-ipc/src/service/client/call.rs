@@ -128,8 +128,8 @@ impl<'c> Call<'c> {
     /// Whether all arguments were encoded, and the handler that makes this call has time left.
     #[inline]
     fn check(&mut self) -> Result<(), CallError> {
-        let deadline = current::deadline();
-        if deadline != Deadline::NEVER && deadline.has_passed() {
+        // A handler's time is its call's, too.
+        if self.patience.deadline != Deadline::NEVER && current::deadline().has_passed() {
             let (method, after) = (self.core.name_of(self.method), self.patience.after);
             return Err(CallError::Timeout { method, after });
         }

@@ -9,7 +9,7 @@ use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::Shutdown;
@@ -72,7 +72,7 @@ pub(crate) struct Link {
     held_up: AtomicU8,
     made_in: Generation,
     /// When a listener of this process accepted it, if one did.
-    accepted: Option<Instant>,
+    accepted: Option<Deadline>,
 }
 
 impl Link {
@@ -100,13 +100,13 @@ impl Link {
 
     /// The same, accepted now by a listener, which makes the rings.
     pub(crate) fn accepted(self) -> Self {
-        Self { accepted: Some(Instant::now()), ..self }.with_maker(Maker::Us)
+        Self { accepted: Some(Deadline::now()), ..self }.with_maker(Maker::Us)
     }
 
     /// Until when a client at the other end has time to introduce itself, if a listener accepted it.
     #[inline]
     pub(crate) fn introduction_deadline(&self) -> Option<Deadline> {
-        self.accepted.map(|accepted| Deadline::since(accepted, self.limits.handshake))
+        self.accepted.map(|accepted| accepted.and(self.limits.handshake))
     }
 
     /// The same with another end that makes the rings.

@@ -64,16 +64,12 @@ impl ReplyPath for Reply {
         }
     }
 
-    fn deadline(&self) -> Deadline {
-        self.deadline
-    }
-
-    fn is_void(&self) -> bool {
-        let is_void = self.deadline.has_passed() || self.session.was_taken_back(self.id);
-        if is_void {
+    fn begin(&self) -> Option<Deadline> {
+        if self.deadline.has_passed() || self.session.was_taken_back(self.id) {
             self.answered.store(true, Ordering::SeqCst);
+            return None;
         }
-        is_void
+        Some(self.deadline)
     }
 
     fn fail(&self, failure: Failure) {

@@ -23,20 +23,28 @@ impl Session {
     /// Makes a task of a call, to where there is a place for it.
     #[inline]
     pub(super) fn decode<T: Task>(self: &Arc<Self>, message: Message, task: &mut Option<T>) -> Looked {
-        let deadline = match message.kind {
-            Kind::TimedCall => match message.body.start().first_chunk() {
-                Some(moment) => Deadline::from_clock(u64::from_le_bytes(*moment)),
-                None => return Ok(self.unreadable(&message, DecodeError::End)),
-            },
-            _ => Deadline::NEVER,
-        };
-        // The caller knows as well as this end that its time is over.
-        if deadline.has_passed() { Ok(Step::Handled) } else { self.decode_until(deadline, message, task) }
+        if message.kind == Kind::TimedCall {
+            return self.decode_timed(message, task);
+        }
+        self.decode_from::<T, 0>(Deadline::NEVER, message, task)
     }
 
-    /// The same for a call whose moment is known; where that is not never, it stands in front of the task.
+    #[inline(never)]
+    fn decode_timed<T: Task>(self: &Arc<Self>, message: Message, task: &mut Option<T>) -> Looked {
+        let Some(moment) = message.body.start().first_chunk() else {
+            return Ok(self.unreadable(&message, DecodeError::End));
+        };
+        let deadline = Deadline::from_clock(u64::from_le_bytes(*moment));
+        // The caller knows as well as this end that its time is over.
+        if deadline.has_passed() {
+            return Ok(Step::Handled);
+        }
+        self.decode_from::<T, MOMENT_BYTES>(deadline, message, task)
+    }
+
+    /// The same for a call whose moment is known, and whose task begins behind so many bytes.
     #[inline]
-    fn decode_until<T: Task>(
+    fn decode_from<T: Task, const START: usize>(
         self: &Arc<Self>,
         deadline: Deadline,
         mut message: Message,
@@ -49,9 +57,7 @@ impl Session {
         let Some(methods) = self.client.get() else {
             return self.accuse(ProtocolError::Order("a call before the introduction"));
         };
-        let is_timed = message.kind == Kind::TimedCall;
-        let start = if is_timed { MOMENT_BYTES } else { 0 };
-        let named = codec::variant(message.body.start().get(start..).unwrap_or_default())
+        let named = codec::variant(message.body.start().get(START..).unwrap_or_default())
             .and_then(|number| methods.get(usize::try_from(number).ok()?));
         let number = match named {
             Some(Ok(number)) => *number,
@@ -65,7 +71,7 @@ impl Session {
                 return Ok(self.unreadable(&message, error));
             }
         };
-        codec::set_variant(message.body.start_mut().get_mut(start..).unwrap_or_default(), number);
+        codec::set_variant(message.body.start_mut().get_mut(START..).unwrap_or_default(), number);
         let id = message.id;
         let method = usize::try_from(number).ok().and_then(|number| self.methods.get(number));
         let has_context = method.is_some_and(Method::has_context);
@@ -76,7 +82,7 @@ impl Session {
             let reply = || -> Arc<dyn ReplyPath> { Reply::new(Arc::clone(self), id, deadline) };
             let arrived = Arrived { descriptors: message.take_descriptors(), reply: wants_reply.then(reply) };
             let mut source = Source::from(&mut message.body);
-            if is_timed {
+            if START > 0 {
                 source.take_number();
             }
             let decoded = codec::decode_with(source, arrived, self.link.limits(), PhantomData);
