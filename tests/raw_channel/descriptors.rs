@@ -93,6 +93,17 @@ fn p20_programs_started_meanwhile_inherit_nothing() {
 }
 
 #[test]
+fn p09_no_number_of_descriptors_up_to_the_kernel_s_is_a_cap() {
+    let _watchdog = Watchdog::new();
+    let (sender, receiver) = raw_channel().unwrap();
+    let null = File::open("/dev/null").unwrap();
+    for count in [1, 63, 64, 65, 127, 128, 252, 253] {
+        sender.send(b"x", &vec![null.as_fd(); count]).unwrap();
+        assert_eq!(receiver.recv().unwrap().1.len(), count);
+    }
+}
+
+#[test]
 fn p10_p11_a_full_table_is_an_error_of_that_message_and_not_a_short_list() {
     if !alone() {
         return;

@@ -61,7 +61,7 @@ impl Calculator for Abacus {
 }
 
 /// A client of the library's at the other end.
-fn client() -> (Raw, CalculatorClient) {
+pub(crate) fn client() -> (Raw, CalculatorClient) {
     let (raw, end) = Raw::pair();
     (raw, Connection::from(end).into())
 }
@@ -96,13 +96,13 @@ fn server_with(limits: Limits) -> (Raw, Connection) {
     (raw, Connection::from(end).with_limits(limits))
 }
 
-fn server() -> (Raw, Connection) {
+pub(crate) fn server() -> (Raw, Connection) {
     server_with(Limits::default())
 }
 
 /// The call that was given to the library, which introduces itself first.
 #[track_caller]
-fn received(raw: &Raw, connection: &Connection) -> Result<CalculatorTask, RecvError> {
+pub(crate) fn received(raw: &Raw, connection: &Connection) -> Result<CalculatorTask, RecvError> {
     let task = connection.tasks().next().expect("a call is there");
     let (sender, _) = raw.expect_named("hello/server");
     assert_eq!(sender, process::id());
@@ -127,44 +127,6 @@ fn a_call_is_answered_with_a_value() {
     raw.give("call/add", &[]);
     received(&raw, &connection).unwrap().dispatch(&ABACUS);
     raw.expect("reply/add");
-}
-
-#[test]
-fn a_call_with_a_time_names_the_moment() {
-    let _watchdog = Watchdog::new();
-    let (raw, client) = client();
-    let pending = client.with_timeout(Duration::from_secs(50)).begin_add(23, 42).unwrap();
-    raw.expect("hello/client");
-    raw.expect("call/timed");
-    raw.give("hello/server", &[]);
-    raw.give("reply/add", &[]);
-    assert_eq!(pending.wait().unwrap(), 65);
-
-    // Filled with a moment that is centuries away.
-    let (raw, connection) = server();
-    raw.give("call/timed", &[]);
-    received(&raw, &connection).unwrap().dispatch(&ABACUS);
-    raw.expect("reply/add");
-}
-
-#[test]
-fn a_call_that_is_given_up_is_taken_back() {
-    let _watchdog = Watchdog::new();
-    let (raw, client) = client();
-    let pending = client.begin_add(23, 42).unwrap();
-    raw.expect("hello/client");
-    raw.expect("call/add");
-    drop(pending);
-    raw.expect("cancel");
-
-    let (raw, connection) = server();
-    raw.give("call/add", &[]);
-    raw.give("cancel", &[]);
-    // One that means nothing is passed over.
-    raw.give("cancel", &[]);
-    raw.give("oneway/log", &[]);
-    let task = received(&raw, &connection).unwrap();
-    assert!(matches!(task, CalculatorTask::Log { .. }));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod util;
 
 mod calls;
+mod cancelling;
 mod channels;
 mod ending;
 #[cfg(not(unix_ipc_without_rings))]
@@ -21,6 +22,7 @@ mod vectors;
 fn every_vector_is_sent_and_received() {
     let tests = [
         include_str!("calls.rs"),
+        include_str!("cancelling.rs"),
         include_str!("channels.rs"),
         include_str!("ending.rs"),
         include_str!("lanes.rs"),
