@@ -66,6 +66,8 @@ fn a_call_that_was_dropped_before_it_began_is_not_begun() {
             begun_and_dropped("alone", is_busy, count);
         }
     }
+    // More than a socket holds while nobody reads.
+    #[cfg(not(unix_ipc_without_rings))]
     begun_and_dropped("alone", true, 500);
 }
 
