@@ -23,4 +23,4 @@ pub use self::test_command::test_command;
 
 pub(crate) use self::claim::claim;
 pub(crate) use self::process::{Child, EXIT_WAIT};
-pub(crate) use self::start::start;
+pub(crate) use self::start::{limit, start};

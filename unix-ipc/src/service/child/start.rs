@@ -55,7 +55,10 @@ pub(crate) fn start(
 
 /// Sets the child's limits. It has run without them so far, which gives nothing away: it is the caller's own program, and
 /// what it is to be held against comes with the first call, which nobody can make before this is done.
-fn limit(child: &Child, options: &SpawnOptions) -> Result<(), SpawnError> {
+///
+/// To be called again when the program is known to run: at the end of execve(2) the kernel puts the limit on the stack back that was
+/// there at its beginning.
+pub(crate) fn limit(child: &Child, options: &SpawnOptions) -> Result<(), SpawnError> {
     // A child that has ended is not an error here: how it ended is to be said.
     let Some(pidfd) = child.pidfd() else { return Ok(()) };
     for &(limit, value) in &options.rlimits {

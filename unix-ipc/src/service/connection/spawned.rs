@@ -35,7 +35,8 @@ pub(super) fn spawn(command: &mut Command, options: &SpawnOptions) -> Result<Lin
     let liveness = send_welcome(&link, named, options).map_err(SpawnError::Io)?;
     let theirs = theirs.into_descriptor().map_err(SpawnError::Io)?;
     let child = child::start(command, theirs, liveness, options)?;
-    match wait_for_child(&link, &child, Deadline::after(limits.handshake)) {
+    let joined = wait_for_child(&link, &child, Deadline::after(limits.handshake));
+    match joined.and_then(|()| child::limit(&child, options)) {
         Ok(()) => Ok(link.with_child(child, commons)),
         Err(error) => {
             // It is of no use to anybody: no grace.
