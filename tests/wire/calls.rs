@@ -9,7 +9,6 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process;
 use std::thread;
-use std::time::Duration;
 
 use unix_ipc::{
     CallError, Connection, Handle, LimitExceeded, Limits, Listener, Pending, ProtocolError, RecvError,
