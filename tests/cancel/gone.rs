@@ -3,17 +3,20 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
 use std::{env, mem, thread};
 
 use unix_ipc::{Listener, Receiver, Sender, channel};
 
-use crate::service::{Event, LONG, Sloth, SlowClient, SlowServer};
+use crate::service::{Event, LONG, Sloth, Slow, SlowClient, SlowServer};
 use crate::util::{Watchdog, wait_until};
 
 const PATH: &str = "UNIX_IPC_TEST_GONE";
 const BUSY: &str = "UNIX_IPC_TEST_GONE_BUSY";
+
+/// A server whose only client is gone hears of it between two calls that are so far apart.
+const TICK: Duration = Duration::from_millis(20);
 
 /// A client of the server at this path, whose connection has rings where it is a busy one.
 fn connect(path: &str, is_busy: bool) -> SlowClient {
@@ -23,8 +26,12 @@ fn connect(path: &str, is_busy: bool) -> SlowClient {
 }
 
 /// What the client does that is to be killed: once the server's thread is in a handler, it leaves calls behind.
-fn leave_calls(path: &str) -> ! {
+fn connect_and_leave_calls(path: &str) -> ! {
     let client = connect(path, true);
+    leave_calls(&client)
+}
+
+fn leave_calls(client: &SlowClient) -> ! {
     println!("\nconnected");
     io::stdin().read_line(&mut String::new()).expect("it is a pipe");
     let calls: Vec<_> = (0..50).map(|number| client.begin_mark(number).expect("the server lives")).collect();
@@ -34,6 +41,15 @@ fn leave_calls(path: &str) -> ! {
     loop {
         thread::park();
     }
+}
+
+/// The same for a server that has this client alone, and is in a handler of its.
+fn block_and_leave_calls(path: &str, is_busy: bool) -> ! {
+    let client = connect(path, is_busy);
+    let (runs, running): (Sender<()>, Receiver<()>) = channel().expect("there is room");
+    let _blocks = client.begin_block(runs).expect("the server lives");
+    running.recv().expect("the handler runs");
+    leave_calls(&client);
 }
 
 /// The same: a handler waits for its call's end.
@@ -110,7 +126,7 @@ fn a_handler_hears_that_its_client_was_killed() {
 #[test]
 fn calls_of_a_client_that_was_killed_are_not_begun_and_what_needs_no_reply_is() {
     if let Ok(path) = env::var(PATH) {
-        leave_calls(&path);
+        connect_and_leave_calls(&path);
     }
     let _watchdog = Watchdog::new();
     let directory = tempfile::tempdir().unwrap();
@@ -135,4 +151,28 @@ fn calls_of_a_client_that_was_killed_are_not_begun_and_what_needs_no_reply_is() 
     drop(client);
     listener.close().unwrap();
     serving.join().unwrap().unwrap();
+}
+
+#[test]
+fn calls_of_the_only_client_are_not_begun_once_it_was_killed() {
+    if let Ok(path) = env::var(PATH) {
+        block_and_leave_calls(&path, env::var(BUSY).is_ok_and(|busy| !busy.is_empty()));
+    }
+    let _watchdog = Watchdog::new();
+    for is_busy in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = Listener::bind(&path).unwrap();
+        let killed = Arc::new(Barrier::new(2));
+        let service = Sloth::behind(&killed);
+        let serving = thread::spawn(move || {
+            let mut server = SlowServer::new(service);
+            server.serve(listener.accept().unwrap()).map(|()| server.into_inner().marks())
+        });
+        kill_there("gone::calls_of_the_only_client_are_not_begun_once_it_was_killed", &path, is_busy, || ());
+        let dead_since = Instant::now();
+        assert!(wait_until(LONG, || dead_since.elapsed() > TICK));
+        killed.wait();
+        assert_eq!(serving.join().unwrap().unwrap(), [1000], "busy: {is_busy}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(50);
 pub(crate) trait Slow {
     /// Says that it runs, and ends when the gate's senders are gone.
     fn hold(&self, runs: Sender<()>, gate: Receiver<()>);
+    /// The same, ended by the server's own process.
+    fn block(&self, runs: Sender<()>);
     fn mark(&self, number: u32);
     fn carry(&self, number: u32, bytes: Vec<u8>);
     #[oneway]
@@ -50,11 +52,17 @@ pub(crate) enum Event {
 #[derive(Default)]
 pub(crate) struct Sloth {
     marks: Mutex<Vec<u32>>,
+    barrier: Option<Arc<Barrier>>,
     asking: Mutex<Vec<thread::JoinHandle<()>>>,
     may_stop: Arc<AtomicBool>,
 }
 
 impl Sloth {
+    /// One whose `block` ends when somebody else is there as well.
+    pub(crate) fn behind(barrier: &Arc<Barrier>) -> Self {
+        Self { barrier: Some(Arc::clone(barrier)), ..Self::default() }
+    }
+
     fn add(&self, number: u32) {
         self.marks.lock().expect("nobody panics with it").push(number);
     }
@@ -64,6 +72,11 @@ impl Slow for Sloth {
     fn hold(&self, runs: Sender<()>, gate: Receiver<()>) {
         let _ = runs.send(());
         let _ = gate.recv();
+    }
+
+    fn block(&self, runs: Sender<()>) {
+        let _ = runs.send(());
+        self.barrier.as_ref().expect("the test has it").wait();
     }
 
     fn mark(&self, number: u32) {

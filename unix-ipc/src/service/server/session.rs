@@ -24,7 +24,7 @@ use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
 use super::outbox::Outbox;
 use crate::codec::{Encoder, Failure};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, last_tick};
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
@@ -62,6 +62,8 @@ pub(crate) struct Session {
     refuses: AtomicBool,
     /// Whether the client's end was read, perhaps before its turn.
     is_gone: AtomicBool,
+    /// The clock's last tick when the thread that reads last asked whether the client is gone.
+    asked_at: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -102,6 +104,7 @@ impl Session {
             cancelled: Condvar::new(),
             refuses: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
+            asked_at: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         })
     }
@@ -161,6 +164,16 @@ impl Session {
         match self.at_hand() {
             Some(received) => self.take(received, task),
             None => self.take(self.link.receive_with(Wait::Looking), task),
+        }
+    }
+
+    /// Hears, once in a tick of the clock, that the client is gone: what that left in a ring would all be read before its end.
+    #[inline]
+    pub(super) fn hear_hang_up(&self) {
+        let tick = last_tick();
+        if self.asked_at.load(Ordering::Relaxed) != tick {
+            self.asked_at.store(tick, Ordering::Relaxed);
+            self.look_for_hang_up(Deadline::now());
         }
     }
 

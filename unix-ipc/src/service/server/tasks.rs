@@ -61,6 +61,7 @@ impl<T: Task> Tasks<T> {
             if stop.is_asked() {
                 break;
             }
+            self.session.hear_hang_up();
             match self.session.step_looking(task).map_err(|error| *error)? {
                 Step::Task => return Ok(true),
                 Step::Unreadable(error) => return Err(*error),
@@ -104,6 +105,7 @@ impl<T: Task> Tasks<T> {
         loop {
             // An error is the end: every later wait would fail as well.
             self.flush().inspect_err(|_| self.session.end())?;
+            self.session.hear_hang_up();
             match self.session.step_waiting(task).map_err(|error| *error)? {
                 Step::Task => return Ok(true),
                 Step::Unreadable(error) => return Err(*error),

@@ -2,11 +2,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags};
+
 use super::session::Session;
+use crate::deadline::Deadline;
 use crate::raw_channel::{Inlet, Spin};
+use crate::sys::wait::wait;
 
 /// So many messages come out of the rings at most, and for so long, before the sockets are looked at as well.
 const MESSAGES: usize = 64;
@@ -134,7 +139,29 @@ impl Turn {
 
     /// Whether it is the sockets' turn.
     pub(super) fn is_over(&self) -> bool {
-        self.left == 0 || self.looked.elapsed() > PERIOD
+        self.left == 0 || self.is_late()
+    }
+
+    /// Whether the sockets were not looked at for longer than they should be, as where a handler took long.
+    fn is_late(&self) -> bool {
+        self.looked.elapsed() > PERIOD
+    }
+
+    /// Hears which of the busy clients have gone meanwhile, before more of their calls are read: of what the sockets say, this does
+    /// not wait for its turn.
+    pub(super) fn hear_hang_ups(&self) -> io::Result<()> {
+        if !self.is_late() {
+            return Ok(());
+        }
+        let sockets =
+            self.busy.iter().map(|busy| PollFd::new(busy.client.session.as_fd(), PollFlags::empty()));
+        let mut sockets: Vec<_> = sockets.collect();
+        if wait(&mut sockets, Deadline::now())? {
+            let hung_up = sockets.iter().map(|socket| socket.any().unwrap_or(true));
+            let gone = self.busy.iter().zip(hung_up).filter(|(_, hung_up)| *hung_up);
+            gone.for_each(|(busy, _)| busy.client.session.client_is_gone());
+        }
+        Ok(())
     }
 
     /// The sockets were looked at. While something comes there, each client has one message.

@@ -109,7 +109,8 @@ impl Session {
         self.is_gone.load(Ordering::SeqCst) || self.has_ended()
     }
 
-    fn look_for_hang_up(&self, end: Deadline) {
+    #[cold]
+    pub(super) fn look_for_hang_up(&self, end: Deadline) {
         if ready(self.link.socket().as_fd(), PollFlags::empty(), end).unwrap_or(false) {
             self.client_is_gone();
         }
