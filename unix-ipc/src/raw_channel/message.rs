@@ -72,7 +72,6 @@ impl Message {
     }
 
     /// Whether it is nothing but what its header says.
-    #[cfg(feature = "macros")]
     pub(crate) fn is_bare(&self) -> bool {
         self.body.len() == 0 && self.descriptors.is_empty()
     }

@@ -150,6 +150,5 @@ impl Reading {
 }
 
 fn is_about_a_lane(message: &Message) -> bool {
-    let is_bare = message.body.len() == 0 && message.descriptors.is_empty();
-    message.kind == Kind::Ring || (matches!(message.kind, Kind::Switch | Kind::Bell) && is_bare)
+    message.kind == Kind::Ring || (matches!(message.kind, Kind::Switch | Kind::Bell) && message.is_bare())
 }

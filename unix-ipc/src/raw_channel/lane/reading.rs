@@ -170,7 +170,7 @@ impl Reading {
     /// What a sender says about a lane.
     #[cold]
     fn change_lane(&mut self, message: Message) -> Result<(), ProtocolError> {
-        let is_bare = message.body.len() == 0 && message.descriptors.is_empty();
+        let is_bare = message.is_bare();
         match (message.kind, &mut self.lane) {
             (Kind::Ring, _) => self.take_offer(message),
             (Kind::Switch, _) if is_bare && self.read_ahead.is_heard() => Ok(()),

@@ -4,9 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, MutexGuard};
 
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::PollFlags;
 
-use super::super::child::Child;
 use super::super::ended::Ended;
 use super::super::error::CallError;
 use super::super::hello::Mismatch;
@@ -19,7 +18,6 @@ use crate::error::ProtocolError;
 use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Parts, Progress, look_often, refusal};
 use crate::socket;
-use crate::sys::wait::wait;
 
 /// Why a message was not sent.
 #[derive(Debug)]
@@ -189,9 +187,7 @@ impl Core {
         descriptors: &[D],
         deadline: Deadline,
     ) -> Result<Option<MutexGuard<'a, State>>, SendFailure> {
-        if !state.unsaid.is_empty() {
-            self.say_unsaid(&mut state);
-        }
+        self.say_unsaid(&mut state);
         let socket = self.link.socket();
         if !message.is_long(body) {
             match state.outlet.send_packet(message, socket, body, descriptors) {
@@ -221,9 +217,7 @@ impl Core {
             let socket = self.link.socket();
             let sent = {
                 let mut state = self.state();
-                if !state.unsaid.is_empty() {
-                    self.say_unsaid(&mut state);
-                }
+                self.say_unsaid(&mut state);
                 state.outlet.send_packet(message, socket, body, descriptors)
             };
             match sent {
@@ -286,15 +280,8 @@ impl Core {
 
     /// Waits until there is room in the socket, or something to read: whether there is room.
     fn wait_for_socket(&self, deadline: Deadline) -> Result<bool, SendFailure> {
-        let socket = PollFd::new(self.link.socket().as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT);
-        let child = self.link.peer_child().and_then(Child::pidfd);
-        let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
-        let mut waited: Vec<PollFd<'_>> = std::iter::once(socket).chain(child).collect();
-        if !wait(&mut waited, deadline)? {
-            return Err(SendFailure::TimedOut);
-        }
-        let events = waited.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-        Ok(events.contains(PollFlags::POLLOUT))
+        let events = self.link.wait_with_child(PollFlags::POLLIN | PollFlags::POLLOUT, deadline)?;
+        Ok(events.ok_or(SendFailure::TimedOut)?.contains(PollFlags::POLLOUT))
     }
 
     /// There is something to read: reads it, or waits until the thread that reads has.

@@ -9,13 +9,6 @@ use super::state::{Core, State};
 #[derive(Debug, Default)]
 pub(super) struct Unsaid(VecDeque<u64>);
 
-impl Unsaid {
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
 impl Core {
     /// Frees the place of a call that nobody waits for any more, and tells the server.
     ///
@@ -34,7 +27,15 @@ impl Core {
     }
 
     /// Says what there was no room for, as far as there is some now.
+    #[inline]
     pub(super) fn say_unsaid(&self, state: &mut State) {
+        if !state.unsaid.0.is_empty() {
+            self.say_all_unsaid(state);
+        }
+    }
+
+    #[cold]
+    fn say_all_unsaid(&self, state: &mut State) {
         // What is over needs no word.
         if state.calls.ended().is_some() || state.moving {
             return state.unsaid.0.clear();

@@ -4,7 +4,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use super::super::calls::{CallFault, Outcome};
-use super::super::child::Child;
+use super::super::child::{Child, PeerExit};
 use super::super::ended::Ended;
 use super::super::hello::Hello;
 use super::state::{Core, ReplySocket, State};
@@ -108,7 +108,9 @@ impl<'a> Reading<'a> {
             Ok(Incoming::Message(message)) => self.route(message),
             Ok(Incoming::Piece | Incoming::Rung) => {}
             Ok(Incoming::Nothing) => return Read::Nothing,
-            Ok(Incoming::End) => self.end(self.reason_of_end()),
+            Ok(Incoming::End) => {
+                self.end_of_peer(|| core.link.peer_child().and_then(Child::exit_after_hang_up));
+            }
             Err(broken) => self.route_broken(broken),
         }
         core.ring_progress(&mut core.state());
@@ -138,16 +140,14 @@ impl<'a> Reading<'a> {
             return;
         };
         self.read_some();
-        let is_in_order = self.0.state().all_answered;
-        self.end(if is_in_order { Ended::ShutDown } else { Ended::PeerDied(exit) });
+        self.end_of_peer(|| Some(exit));
     }
 
-    fn reason_of_end(&self) -> Ended {
-        if self.0.state().all_answered {
-            return Ended::ShutDown;
-        }
-        let exit = self.0.link.peer_child().and_then(Child::exit_after_hang_up);
-        exit.map_or(Ended::Disconnected, Ended::PeerDied)
+    /// The peer is gone: the exit status says how, if it was a child that went before it had answered all that it began.
+    fn end_of_peer(&self, exit: impl FnOnce() -> Option<PeerExit>) {
+        let is_in_order = self.0.state().all_answered;
+        let how = || exit().map_or(Ended::Disconnected, Ended::PeerDied);
+        self.end(if is_in_order { Ended::ShutDown } else { how() });
     }
 
     pub(super) fn end(&self, ended: Ended) {
@@ -184,7 +184,7 @@ impl<'a> Reading<'a> {
                 failure => self.settle(id, Outcome::Failed(failure)),
             },
             Kind::Forwarded => self.add_socket(message),
-            Kind::Mark if message.body.len() == 0 && message.descriptors.is_empty() => self.0.take_mark(id),
+            Kind::Mark if message.is_bare() => self.0.take_mark(id),
             Kind::Fault => {
                 let reason = String::from_utf8_lossy(message.body.start()).into_owned();
                 self.end(Ended::Protocol(ProtocolError::Accused(reason)));
@@ -194,7 +194,7 @@ impl<'a> Reading<'a> {
                 let mut state = self.0.state();
                 self.0.link.change_ways(&mut state.outlet, message).map(drop)
             }
-            Kind::Shutdown if id <= 1 && message.body.len() == 0 && message.descriptors.is_empty() => {
+            Kind::Shutdown if id <= 1 && message.is_bare() => {
                 let mut state = self.0.state();
                 state.closing = true;
                 state.all_answered |= id == 1;

@@ -1,10 +1,10 @@
 //! The end of the server's process on purpose, and news of its end without a call.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::PollFlags;
 
 use super::super::child::{Child, PeerExit};
 use super::super::gone::Gone;
@@ -13,7 +13,6 @@ use super::state::Core;
 use crate::deadline::Deadline;
 use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Parts};
-use crate::sys::wait::wait;
 
 /// How long a thread waits without looking, while another one reads what comes.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -101,10 +100,6 @@ impl Core {
 
     /// Whether the server's end is closed, or its process has ended, by then.
     fn has_hung_up_by(&self, deadline: Deadline) -> bool {
-        let socket = PollFd::new(self.link.socket().as_fd(), PollFlags::empty());
-        let child = self.link.peer_child().and_then(Child::pidfd);
-        let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
-        let mut waited: Vec<PollFd<'_>> = std::iter::once(socket).chain(child).collect();
-        wait(&mut waited, deadline).unwrap_or(true)
+        !matches!(self.link.wait_with_child(PollFlags::empty(), deadline), Ok(None))
     }
 }

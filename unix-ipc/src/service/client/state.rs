@@ -128,9 +128,7 @@ impl Core {
     #[inline]
     pub(super) fn ring_progress(&self, state: &mut State) {
         state.reads = state.reads.wrapping_add(1);
-        if !state.unsaid.is_empty() {
-            self.say_unsaid(state);
-        }
+        self.say_unsaid(state);
         if state.listening > 0 {
             self.progress.notify_all();
         }

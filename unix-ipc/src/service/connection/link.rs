@@ -306,7 +306,7 @@ impl Link {
             *inbox.pending_ring() = ring.map(Box::new);
             return Ok(false);
         }
-        if message.body.len() > 0 || !message.descriptors.is_empty() {
+        if !message.is_bare() {
             return Err(ProtocolError::Kind(message.kind as u8));
         }
         match message.kind {
@@ -361,11 +361,24 @@ impl Link {
     /// Whether the peer's end is closed, or the peer is a child that has ended. A send can be the first to run into
     /// that: it may take the kernel a moment more to tell a reader.
     pub(crate) fn has_hung_up(&self) -> bool {
-        let socket = PollFd::new(self.socket.as_fd(), PollFlags::empty());
+        let waited = self.wait_with_child(PollFlags::empty(), Deadline::after(EXIT_WAIT));
+        waited.is_ok_and(|events| events.is_some())
+    }
+
+    /// Waits for the socket, and for the end of a child that is the peer: what the socket says, which may be nothing then, or `None`
+    /// where the time was over first.
+    pub(crate) fn wait_with_child(
+        &self,
+        events: PollFlags,
+        deadline: Deadline,
+    ) -> io::Result<Option<PollFlags>> {
+        let socket = PollFd::new(self.socket.as_fd(), events);
         let child = self.peer_child().and_then(Child::pidfd);
         let child = child.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
         let mut waited: Vec<PollFd<'_>> = iter::once(socket).chain(child).collect();
-        wait(&mut waited, Deadline::after(EXIT_WAIT)).unwrap_or(false)
+        let is_ready = wait(&mut waited, deadline)?;
+        let events = waited.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+        Ok(is_ready.then_some(events))
     }
 
     /// Whether the peer's end is closed, without waiting.

@@ -247,11 +247,7 @@ impl Session {
                 self.cancel(message.id);
                 Ok(Step::Handled)
             }
-            Kind::Shutdown
-                if message.id == 0 && message.body.len() == 0 && message.descriptors.is_empty() =>
-            {
-                Ok(Step::Shutdown)
-            }
+            Kind::Shutdown if message.id == 0 && message.is_bare() => Ok(Step::Shutdown),
             other => Err(ProtocolError::Kind(other as u8)),
         }
     }
