@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 
 /// The moment at which waiting ends, if it ever does: in nanoseconds of the system's monotonic clock, which means the same in every
@@ -72,8 +73,7 @@ pub(crate) fn last_tick() -> u64 {
 
 #[inline]
 fn read(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+    clock_gettime(clock).map_or(0, |now| now.num_nanoseconds().cast_unsigned())
 }
 
 #[cfg(test)]
