@@ -1,7 +1,6 @@
 use std::time::Duration;
 
-use nix::sys::time::TimeValLike;
-use nix::time::{ClockId, clock_gettime};
+use crate::sys::clock;
 
 /// The moment at which waiting ends, if it ever does: in nanoseconds of the system's monotonic clock, which means the same in every
 /// process of one time namespace (time_namespaces(7)).
@@ -14,7 +13,7 @@ impl Deadline {
 
     /// Waiting is over at once.
     pub(crate) fn now() -> Self {
-        Self(clock())
+        Self(clock::now())
     }
 
     /// So long from now; a time that no clock will show is never.
@@ -29,13 +28,13 @@ impl Deadline {
 
     /// The time that is left: zero once it is over, `None` where it never ends.
     pub(crate) fn left(self) -> Option<Duration> {
-        (self != Self::NEVER).then(|| Duration::from_nanos(self.0.saturating_sub(clock())))
+        (self != Self::NEVER).then(|| Duration::from_nanos(self.0.saturating_sub(clock::now())))
     }
 
     #[inline]
     pub(crate) fn has_passed(self) -> bool {
         // The clock is looked at where there is an end alone.
-        self != Self::NEVER && self.0 <= clock()
+        self != Self::NEVER && self.0 <= clock::now()
     }
 
     /// The moment as other processes understand it: `None` for never.
@@ -57,23 +56,6 @@ impl Deadline {
     pub(crate) fn is_beyond(self, time: Duration) -> bool {
         self.left().is_none_or(|left| left > time)
     }
-}
-
-/// What the monotonic clock shows, which is there on every Linux (clock_gettime(2)).
-fn clock() -> u64 {
-    read(ClockId::CLOCK_MONOTONIC)
-}
-
-/// What it showed at the kernel's last tick, 10 ms ago at most: a fifth of the cost.
-#[cfg(feature = "macros")]
-#[inline]
-pub(crate) fn last_tick() -> u64 {
-    read(ClockId::CLOCK_MONOTONIC_COARSE)
-}
-
-#[inline]
-fn read(clock: ClockId) -> u64 {
-    clock_gettime(clock).map_or(0, |now| now.num_nanoseconds().cast_unsigned())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub(crate) mod alarm;
 pub(crate) mod before_exec;
 #[cfg(feature = "macros")]
 pub(crate) mod bell;
+pub(crate) mod clock;
 #[cfg(feature = "macros")]
 pub(crate) mod core;
 #[cfg(feature = "macros")]

@@ -24,11 +24,12 @@ use super::super::hello::{Hello, Mismatch, Role};
 use super::super::task::{Method, Task};
 use super::outbox::Outbox;
 use crate::codec::{Encoder, Failure};
-use crate::deadline::{Deadline, last_tick};
+use crate::deadline::Deadline;
 use crate::error::{LimitExceeded, ProtocolError, RecvError};
 use crate::frame::Kind;
 use crate::raw_channel::{Broken, Incoming, Message};
 use crate::sync::lock;
+use crate::sys::clock;
 use crate::sys::receive::Wait;
 use crate::sys::wait::wait;
 
@@ -170,7 +171,7 @@ impl Session {
     /// Hears, once in a tick of the clock, that the client is gone: what that left in a ring would all be read before its end.
     #[inline]
     pub(super) fn hear_hang_up(&self) {
-        let tick = last_tick();
+        let tick = clock::last_tick();
         if self.asked_at.load(Ordering::Relaxed) != tick {
             self.asked_at.store(tick, Ordering::Relaxed);
             self.look_for_hang_up(Deadline::now());
