@@ -2,6 +2,7 @@
 //! number.
 
 mod clients;
+mod deaf;
 mod handshake;
 mod oneways;
 mod raw;

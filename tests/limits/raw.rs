@@ -23,6 +23,11 @@ impl RawClient {
         Self(socket)
     }
 
+    /// What it has connected.
+    pub(crate) fn into_socket(self) -> OwnedFd {
+        self.0
+    }
+
     /// Sends a whole packet, after waiting for room: false where nobody is there any more.
     pub(crate) fn send(&self, kind: u8, id: u64, body: &[u8]) -> bool {
         let mut packet = vec![kind, 0, 0, 0];

@@ -1,10 +1,11 @@
 //! The service, and listeners that serve it.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use unix_ipc::{CallContext, Connection, Limits, Listener, Receiver, Sender, ipc_service};
+use unix_ipc::{CallContext, Connection, Handle, Limits, Listener, Receiver, Sender, ipc_service};
 
 use crate::util::wait_until;
 
@@ -12,6 +13,8 @@ use crate::util::wait_until;
 pub(crate) trait Counter {
     fn double(&self, number: u64) -> u64;
     fn bytes(&self, count: usize) -> Vec<u8>;
+    /// The same for something.
+    fn bytes_for(&self, file: Handle<OwnedFd>, count: usize) -> Vec<u8>;
     /// Returns when the sender at the other end is gone.
     fn wait(&self, gate: Receiver<()>);
     /// Waits, reads what has come meanwhile, says so, and waits again.
@@ -31,6 +34,10 @@ impl Counter for Clerk {
     }
 
     fn bytes(&self, count: usize) -> Vec<u8> {
+        vec![7; count]
+    }
+
+    fn bytes_for(&self, _: Handle<OwnedFd>, count: usize) -> Vec<u8> {
         vec![7; count]
     }
 

@@ -40,8 +40,9 @@ pub struct Limits {
     /// it the client is hung up on.
     pub queued_reply_bytes: usize,
     /// The most clients that a server's `listen` serves at once: 256. Where as many are there and one more comes, the one that was
-    /// accepted first of those that have not introduced themselves yet is hung up on. Where all have, the newcomer is, and its
-    /// `connect` or first call says so with the number. A loop of one's own around [`accept`](crate::Listener::accept) or
+    /// accepted first of those that have not introduced themselves yet is hung up on; where all have, the one that has read nothing for
+    /// longest of the replies that wait for it, if that is longer than [`handshake`](Self::handshake). Where there is none either, the
+    /// newcomer is, and its `connect` or first call says so with the number. A loop of one's own around [`accept`](crate::Listener::accept) or
     /// [`incoming`](crate::Listener::incoming) counts its clients itself.
     pub clients: usize,
     /// The longest time for a peer to introduce itself: 10 seconds. A client that a listener has accepted has this time as well,

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::codec::Encoder;
+use crate::deadline::Deadline;
 use crate::error::{LimitExceeded, ProtocolError, SendError};
 use crate::frame::Kind;
 use crate::raw_channel::{Outgoing, Outlet, Parts, Progress, refusal};
@@ -17,6 +18,8 @@ pub(super) struct Outbox {
     outlet: Outlet,
     queue: VecDeque<Queued>,
     bytes: usize,
+    /// When something of what waits was sent last, or the first of it began to wait.
+    moved: Deadline,
     closed: bool,
 }
 
@@ -47,7 +50,7 @@ pub(super) struct Undeliverable {
 
 impl Outbox {
     pub(super) fn new(outlet: Outlet) -> Self {
-        Self { outlet, queue: VecDeque::new(), bytes: 0, closed: false }
+        Self { outlet, queue: VecDeque::new(), bytes: 0, moved: Deadline::NEVER, closed: false }
     }
 
     pub(super) fn outlet(&mut self) -> &mut Outlet {
@@ -105,6 +108,9 @@ impl Outbox {
             return Err(SendError::Disconnected(()));
         }
         self.bytes = bytes;
+        if self.queue.is_empty() {
+            self.moved = Deadline::now();
+        }
         self.queue.push_back(Queued { id, progress, message: message.keep(), descriptors });
         Ok(Put::Queued)
     }
@@ -132,6 +138,15 @@ impl Outbox {
 
     /// Sends what waits, for as long as there is room. A reply that the kernel refuses is taken out.
     pub(super) fn flush(&mut self, socket: &Socket) -> io::Result<Option<Undeliverable>> {
+        let before = self.progress();
+        let flushed = self.send_queue(socket);
+        if self.progress() != before {
+            self.moved = Deadline::now();
+        }
+        flushed
+    }
+
+    fn send_queue(&mut self, socket: &Socket) -> io::Result<Option<Undeliverable>> {
         while let Some(front) = self.queue.front_mut() {
             match send(
                 &mut self.outlet,
@@ -168,6 +183,11 @@ impl Outbox {
     /// How much waits, which is less each time that something was sent.
     pub(super) fn progress(&self) -> (usize, usize) {
         (self.queue.len(), self.queue.front().map_or(0, |front| front.progress.left(front.message.bytes())))
+    }
+
+    /// Since when nothing of what waits was sent: `None` where nothing waits.
+    pub(super) fn stuck_since(&self) -> Option<Deadline> {
+        (!self.queue.is_empty()).then_some(self.moved)
     }
 
     fn pop(&mut self) {

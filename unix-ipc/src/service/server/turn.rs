@@ -86,6 +86,14 @@ impl Turn {
         self.sessions.len()
     }
 
+    /// The client that has read nothing for longest of what waits for it, if that is longer than this.
+    pub(super) fn deafest(&self, time: Duration) -> Option<Client> {
+        let waiting = self.sessions.iter().filter(|(_, session)| session.has_queue());
+        let deaf = waiting.filter_map(|(token, session)| Some((session.deaf_since()?, *token, session)));
+        let (since, token, session) = deaf.min_by_key(|(since, ..)| *since)?;
+        since.and(time).has_passed().then(|| Client { token, session: Arc::clone(session) })
+    }
+
     pub(super) fn remove(&mut self, token: u64) {
         self.sessions.remove(&token);
         self.busy.retain(|busy| busy.client.token != token);

@@ -222,6 +222,13 @@ impl Session {
         Ok(true)
     }
 
+    /// Since when the client has read nothing of what waits for it: `None` where nothing waits.
+    pub(in super::super) fn deaf_since(&self) -> Option<Deadline> {
+        // It may have read since somebody last heard of room.
+        self.flush_soon().ok()?;
+        lock(&self.outbox).stuck_since()
+    }
+
     #[inline]
     pub(in super::super) fn has_queue(&self) -> bool {
         self.has_queue.load(Ordering::SeqCst)
