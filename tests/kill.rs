@@ -2,7 +2,10 @@
 
 mod util;
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::fmt::Display;
+use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -13,7 +16,7 @@ use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, gettid};
 use unix_ipc::{CallError, Connection, Handle, PeerExit, ipc_service, test_command};
 use util::{Holdings, Watchdog};
 
@@ -21,7 +24,7 @@ use util::{Holdings, Watchdog};
 trait Target {
     fn process(&self) -> u32;
     fn echo(&self, bytes: &[u8]) -> Vec<u8>;
-    fn pass(&self, file: Handle<std::fs::File>) -> Handle<std::fs::File>;
+    fn pass(&self, file: Handle<fs::File>) -> Handle<fs::File>;
     #[oneway]
     fn swallow(&self, bytes: &[u8]);
     /// Until it is killed.
@@ -39,7 +42,7 @@ impl Target for Victim {
         bytes.to_vec()
     }
 
-    fn pass(&self, file: Handle<std::fs::File>) -> Handle<std::fs::File> {
+    fn pass(&self, file: Handle<fs::File>) -> Handle<fs::File> {
         file
     }
 
@@ -54,7 +57,7 @@ impl Target for Victim {
 
 const ROUNDS: usize = 100;
 const CALLERS: usize = 4;
-/// What a caller may wait at most once the kernel has ended the server, but for the time that it waits for a core.
+/// What a caller may wait at most once the kernel has ended the server, but for the time for which there is no core.
 const AT_MOST: Duration = Duration::from_millis(100);
 
 fn is_victim() -> bool {
@@ -82,34 +85,35 @@ fn random(below: u64) -> u64 {
     RandomState::new().build_hasher().finish() % below
 }
 
-/// How long the calling thread has been ready to run and others ran, as proc_pid_schedstat(5) has it: on a machine that others use as
+/// How long a thread of this process has been ready to run while others ran (proc_pid_schedstat(5)): on a machine that others use as
 /// well that is no time of the library's.
-fn time_without_a_core() -> Duration {
-    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+fn time_without_a_core(thread: impl Display) -> Duration {
+    let schedstat = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).unwrap_or_default();
     let nanoseconds = schedstat.split_whitespace().nth(1).and_then(|word| word.parse().ok());
     Duration::from_nanos(nanoseconds.unwrap_or(0))
+}
+
+/// The same for each thread that there is now.
+fn times_without_a_core() -> HashMap<String, Duration> {
+    let threads = fs::read_dir("/proc/self/task").expect("/proc is there").map_while(Result::ok);
+    let names = threads.filter_map(|thread| thread.file_name().into_string().ok());
+    names.map(|thread| (thread.clone(), time_without_a_core(thread))).collect()
 }
 
 /// How a caller's last call failed.
 struct Failed {
     at: Instant,
+    thread: String,
     without_a_core: Duration,
     error: CallError,
-}
-
-impl Failed {
-    fn wait_since(&self, then: Instant) -> Duration {
-        self.at.saturating_duration_since(then)
-    }
 }
 
 /// Calls until a call fails.
 fn call_until_it_fails(client: &TargetClient, caller: usize, calls: &AtomicU64) -> Failed {
     let bytes = [vec![1; 10], vec![2; 60_000], vec![3; 200_000], vec![4; 300]][caller % 4].clone();
     loop {
-        let before = time_without_a_core();
         let called = match caller % 4 {
-            3 => std::fs::File::open("/dev/null")
+            3 => fs::File::open("/dev/null")
                 .map_err(|source| CallError::Io { method: "open", source })
                 .and_then(|file| client.swallow(&bytes).and_then(|()| client.pass(file.into()).map(drop))),
             _ => client.echo(&bytes).map(|echo| assert_eq!(echo, bytes)),
@@ -117,8 +121,8 @@ fn call_until_it_fails(client: &TargetClient, caller: usize, calls: &AtomicU64) 
         match called {
             Ok(()) => calls.fetch_add(1, Ordering::Relaxed),
             Err(error) => {
-                let at = Instant::now();
-                return Failed { at, without_a_core: time_without_a_core() - before, error };
+                let (at, thread) = (Instant::now(), gettid().to_string());
+                return Failed { at, without_a_core: time_without_a_core(&thread), thread, error };
             }
         };
     }
@@ -128,7 +132,7 @@ fn call_until_it_fails(client: &TargetClient, caller: usize, calls: &AtomicU64) 
 struct Waits {
     /// From the moment at which the kernel had ended the server, as another thread that waits for it sees.
     from_end: Duration,
-    /// The same without the time for which there was no core.
+    /// The same without the time since the kill for which threads of this process had no core: they wait for each other.
     of_ours: Duration,
     from_kill: Duration,
 }
@@ -140,35 +144,41 @@ fn kill_under_calls(after: u64, turns: u64) -> Waits {
     let pid = Pid::from_raw(pid.cast_signed());
     let calls = AtomicU64::new(0);
     let (sender, failures) = mpsc::channel();
-    let (killed, ended) = thread::scope(|scope| {
+    let (before, killed, ended) = thread::scope(|scope| {
         for caller in 0..CALLERS {
             let client = client.clone();
             let (calls, sender) = (&calls, sender.clone());
-            scope.spawn(move || sender.send(call_until_it_fails(&client, caller, calls)));
+            scope.spawn(move || sender.send(call_until_it_fails(&client, caller, calls)).is_ok());
         }
         while calls.load(Ordering::Relaxed) < after {
             thread::yield_now();
         }
         (0..turns).for_each(|_| std::hint::spin_loop());
+        let before = times_without_a_core();
         kill(pid, Signal::SIGKILL).expect("the server is there");
         let killed = Instant::now();
         // Waits and does not reap, or finds that the client has reaped it.
         let ended = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         assert!(matches!(ended, Ok(_) | Err(Errno::ECHILD)), "{ended:?}");
-        (killed, Instant::now())
+        (before, killed, Instant::now())
     });
+    let mut after = times_without_a_core();
     drop(sender);
     let failed: Vec<_> = failures.iter().collect();
     assert_eq!(failed.len(), CALLERS);
+    after.extend(failed.iter().map(|failed| (failed.thread.clone(), failed.without_a_core)));
+    let passed = |thread: &String, before| after.get(thread).map(|after| after.saturating_sub(before));
+    let without_cores: Duration = before.iter().filter_map(|(thread, before)| passed(thread, *before)).sum();
     for Failed { error, .. } in &failed {
         let died = matches!(error, CallError::PeerDied { exit: PeerExit::Killed(9), .. });
         assert!(died, "{error:?}");
     }
-    let longest = |wait: &dyn Fn(&Failed) -> Duration| failed.iter().map(wait).max().unwrap_or_default();
+    let last = failed.iter().map(|failed| failed.at).max().unwrap_or(ended);
+    let from_end = last.saturating_duration_since(ended);
     Waits {
-        of_ours: longest(&|failed| failed.wait_since(ended).saturating_sub(failed.without_a_core)),
-        from_end: longest(&|failed| failed.wait_since(ended)),
-        from_kill: longest(&|failed| failed.wait_since(killed)),
+        from_end,
+        of_ours: from_end.saturating_sub(without_cores),
+        from_kill: last.saturating_duration_since(killed),
     }
 }
 
@@ -186,7 +196,7 @@ fn kill_a_hundred_servers() {
     let of_ours = sorted(|waits| waits.of_ours)[ROUNDS - 1];
     eprintln!(
         "{ROUNDS} servers killed: callers waited at most {:?} from the kill ({:?} in the median), {:?} from the server's end, {of_ours:?} \
-         of it with a core",
+         of it with cores",
         from_kill[ROUNDS - 1],
         from_kill[ROUNDS / 2],
         from_end[ROUNDS - 1]

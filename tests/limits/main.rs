@@ -2,7 +2,7 @@
 //! number.
 
 mod clients;
-mod deaf;
+mod dead;
 mod handshake;
 mod oneways;
 mod raw;

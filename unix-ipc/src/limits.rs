@@ -40,10 +40,10 @@ pub struct Limits {
     /// it the client is hung up on.
     pub queued_reply_bytes: usize,
     /// The most clients that a server's `listen` serves at once: 256. Where as many are there and one more comes, the one that was
-    /// accepted first of those that have not introduced themselves yet is hung up on; where all have, the one that has read nothing for
-    /// longest of the replies that wait for it, if that is longer than [`handshake`](Self::handshake). Where there is none either, the
-    /// newcomer is, and its `connect` or first call says so with the number. A loop of one's own around [`accept`](crate::Listener::accept) or
-    /// [`incoming`](crate::Listener::incoming) counts its clients itself.
+    /// accepted first of those that have not introduced themselves yet is hung up on. Where all have, the newcomer is, and its
+    /// `connect` or first call says so with the number; but for a client whose process has ended, whose end of the connection is open
+    /// all the same, and to whom no reply could be sent for [`handshake`](Self::handshake), although some wait: that makes room, too. A
+    /// loop of one's own around [`accept`](crate::Listener::accept) or [`incoming`](crate::Listener::incoming) counts its clients itself.
     pub clients: usize,
     /// The longest time for a peer to introduce itself: 10 seconds. A client that a listener has accepted has this time as well,
     /// from then on: one that has not introduced itself by then is told and hung up on, once nothing of it is left to be read. The

@@ -28,7 +28,7 @@ use crate::deadline::Deadline;
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 use crate::sys::receive::Credentials;
 use crate::sys::receive::{self, Received, Wait};
-use crate::sys::wait::wait;
+use crate::sys::wait::{ready, wait};
 
 /// One end of a connected socket; clones share it.
 #[derive(Clone, Debug)]
@@ -189,6 +189,17 @@ impl Socket {
     pub(crate) fn peer_credentials(&self) -> io::Result<Credentials> {
         let peer = socket::getsockopt(&self.0, sockopt::PeerCredentials)?;
         Ok(Credentials { pid: peer.pid(), uid: peer.uid(), gid: peer.gid() })
+    }
+
+    /// Whether the process has ended that made the other end of a connection through a path (`SO_PEERPIDFD`, Linux 6.5): false where
+    /// that cannot be told.
+    #[cfg(feature = "macros")]
+    pub(crate) fn peer_process_has_ended(&self) -> bool {
+        match socket::getsockopt(&self.0, sockopt::PeerPidfd) {
+            Ok(process) => ready(process.as_fd(), PollFlags::POLLIN, Deadline::now()).unwrap_or(false),
+            // Before Linux 6.16 there is no descriptor of a process that was reaped.
+            Err(errno) => matches!(errno, Errno::EINVAL | Errno::ESRCH),
+        }
     }
 
     /// Whether this is a Unix domain socket of packets; any other descriptor is an error that says so.

@@ -17,6 +17,9 @@ use crate::sys::wait::wait;
 const MESSAGES: usize = 64;
 const PERIOD: Duration = Duration::from_micros(50);
 
+/// The time for each busy client that lies between two questions whether they are gone: twenty times what it takes to ask.
+const HEARING: Duration = Duration::from_micros(4);
+
 /// A client by the number that epoll knows it by.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
@@ -86,12 +89,17 @@ impl Turn {
         self.sessions.len()
     }
 
-    /// The client that has read nothing for longest of what waits for it, if that is longer than this.
-    pub(super) fn deafest(&self, time: Duration) -> Option<Client> {
-        let waiting = self.sessions.iter().filter(|(_, session)| session.has_queue());
-        let deaf = waiting.filter_map(|(token, session)| Some((session.deaf_since()?, *token, session)));
-        let (since, token, session) = deaf.min_by_key(|(since, ..)| *since)?;
-        since.and(time).has_passed().then(|| Client { token, session: Arc::clone(session) })
+    /// A client whose process has ended and whose end of the connection is still open, perhaps because it lies in what was sent and is
+    /// not read before the client has read what waits for it. It may as well be with another process, which has as much time to
+    /// read as this.
+    pub(super) fn find_dead(&self, time: Duration) -> Option<Client> {
+        let is_dead = |session: &Session| {
+            let is_deaf = session.deaf_since().is_some_and(|since| since.and(time).has_passed());
+            is_deaf && session.link().socket().peer_process_has_ended()
+        };
+        let mut waiting = self.sessions.iter().filter(|(_, session)| session.has_queue());
+        let (token, session) = waiting.find(|(_, session)| is_dead(session))?;
+        Some(Client { token: *token, session: Arc::clone(session) })
     }
 
     pub(super) fn remove(&mut self, token: u64) {
@@ -147,29 +155,25 @@ impl Turn {
 
     /// Whether it is the sockets' turn.
     pub(super) fn is_over(&self) -> bool {
-        self.left == 0 || self.is_late()
+        self.left == 0 || self.looked.elapsed() > PERIOD
     }
 
-    /// Whether the sockets were not looked at for longer than they should be, as where a handler took long.
-    fn is_late(&self) -> bool {
-        self.looked.elapsed() > PERIOD
-    }
-
-    /// Hears which of the busy clients have gone meanwhile, before more of their calls are read: of what the sockets say, this does
-    /// not wait for its turn.
-    pub(super) fn hear_hang_ups(&self) -> io::Result<()> {
-        if !self.is_late() {
-            return Ok(());
+    /// Hears which of the busy clients have gone, where the sockets were not looked at for longer than usual, as while a handler took
+    /// long: of what the sockets say, this does not wait for its turn, because more of their calls would be read before.
+    pub(super) fn hear_hang_ups(&self) {
+        let hearing = HEARING.saturating_mul(u32::try_from(self.busy.len()).unwrap_or(u32::MAX));
+        if self.looked.elapsed() <= hearing.max(PERIOD) {
+            return;
         }
         let sockets =
             self.busy.iter().map(|busy| PollFd::new(busy.client.session.as_fd(), PollFlags::empty()));
         let mut sockets: Vec<_> = sockets.collect();
-        if wait(&mut sockets, Deadline::now())? {
+        // Where there are more than this process may have descriptors, nothing is heard before its turn.
+        if wait(&mut sockets, Deadline::now()).unwrap_or(false) {
             let hung_up = sockets.iter().map(|socket| socket.any().unwrap_or(true));
             let gone = self.busy.iter().zip(hung_up).filter(|(_, hung_up)| *hung_up);
             gone.for_each(|(busy, _)| busy.client.session.client_is_gone());
         }
-        Ok(())
     }
 
     /// The sockets were looked at. While something comes there, each client has one message.

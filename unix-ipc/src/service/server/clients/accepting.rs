@@ -68,18 +68,21 @@ impl Clients<'_> {
         }
     }
 
-    /// Whether one more may come. Where as many are there as may be, the stranger that came first has to go, or else who has read
-    /// nothing for long of what waits for it: that may be all that tells of its end, which lies in what it sent and nobody reads.
+    /// Whether one more may come. Where as many are there as may be, the stranger that came first has to go, or else a client that is
+    /// gone although its socket does not say so.
     fn has_room(&self, turn: &mut Turn, listener: &Listener) -> bool {
         if turn.count() < listener.limits().clients {
             return true;
         }
         let stranger = lock(&self.door).first_stranger();
-        let Some(leaves) = stranger.or_else(|| turn.deafest(listener.limits().handshake)) else {
-            return false;
-        };
-        leaves.session.refuse(too_many(listener));
-        self.forget(turn, &leaves);
+        if let Some(stranger) = stranger {
+            stranger.session.refuse(too_many(listener));
+            self.forget(turn, &stranger);
+            return true;
+        }
+        let Some(dead) = turn.find_dead(listener.limits().handshake) else { return false };
+        dead.session.hang_up();
+        self.forget(turn, &dead);
         true
     }
 
