@@ -28,7 +28,7 @@ use crate::deadline::Deadline;
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 use crate::sys::receive::Credentials;
 use crate::sys::receive::{self, Received, Wait};
-use crate::sys::wait::{ready, wait};
+use crate::sys::wait::wait;
 
 /// One end of a connected socket; clones share it.
 #[derive(Clone, Debug)]
@@ -196,7 +196,10 @@ impl Socket {
     #[cfg(feature = "macros")]
     pub(crate) fn peer_process_has_ended(&self) -> bool {
         match socket::getsockopt(&self.0, sockopt::PeerPidfd) {
-            Ok(process) => ready(process.as_fd(), PollFlags::POLLIN, Deadline::now()).unwrap_or(false),
+            Ok(process) => {
+                let mut ended = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+                wait(&mut ended, Deadline::now()).unwrap_or(false)
+            }
             // Before Linux 6.16 there is no descriptor of a process that was reaped.
             Err(errno) => matches!(errno, Errno::EINVAL | Errno::ESRCH),
         }
