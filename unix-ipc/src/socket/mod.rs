@@ -25,6 +25,8 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::deadline::Deadline;
+#[cfg(feature = "macros")]
+use crate::sys::process;
 #[cfg(any(feature = "bootstrap", feature = "macros"))]
 use crate::sys::receive::Credentials;
 use crate::sys::receive::{self, Received, Wait};
@@ -196,10 +198,7 @@ impl Socket {
     #[cfg(feature = "macros")]
     pub(crate) fn peer_process_has_ended(&self) -> bool {
         match socket::getsockopt(&self.0, sockopt::PeerPidfd) {
-            Ok(process) => {
-                let mut ended = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-                wait(&mut ended, Deadline::now()).unwrap_or(false)
-            }
+            Ok(process) => process::is_over(process.as_fd()),
             // Before Linux 6.16 there is no descriptor of a process that was reaped.
             Err(errno) => matches!(errno, Errno::EINVAL | Errno::ESRCH),
         }

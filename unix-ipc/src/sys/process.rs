@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -25,9 +25,14 @@ pub(crate) fn open(pid: u32) -> io::Result<OwnedFd> {
 /// Whether no process with this number runs any more, reaped or not; false where that cannot be told.
 pub(crate) fn has_ended(pid: u32) -> bool {
     match open(pid) {
-        Ok(process) => ready(process.as_fd(), PollFlags::POLLIN, Deadline::now()).unwrap_or(false),
+        Ok(process) => is_over(process.as_fd()),
         Err(error) => error.raw_os_error() == Some(libc::ESRCH),
     }
+}
+
+/// Whether an open process has ended, reaped or not.
+pub(crate) fn is_over(process: BorrowedFd<'_>) -> bool {
+    ready(process, PollFlags::POLLIN, Deadline::now()).unwrap_or(false)
 }
 
 #[cfg(test)]

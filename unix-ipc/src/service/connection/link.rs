@@ -1,6 +1,7 @@
 //! One end of a connection: its socket, what is half received, and who is at the other end.
 
 mod ahead;
+mod naming;
 
 pub(crate) use self::ahead::Glance;
 
@@ -35,9 +36,6 @@ const UNFINISHED: usize = 1;
 
 /// How much the peer is told of what it did wrong, which may hold names of its own.
 const MOST_REASON_BYTES: usize = 1024;
-
-/// How long a thread that waits for the peer's first packet goes without asking whether another has read it.
-const PEER_PAUSE: Duration = Duration::from_millis(20);
 
 /// Which end makes the rings of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -327,37 +325,6 @@ impl Link {
         }
     }
 
-    /// Packets name their sender until this is dropped. Only while the first one is read: left on, the kernel would
-    /// bind the socket to a name.
-    fn name_senders(&self) -> io::Result<Naming<'_>> {
-        let mut threads = lock(&self.naming);
-        if *threads == 0 {
-            self.socket.pass_credentials(true)?;
-        }
-        *threads += 1;
-        Ok(Naming(self))
-    }
-
-    /// Who the peer is, from its first packet, which stays where it is.
-    pub(crate) fn wait_for_peer(&self, deadline: Deadline) -> io::Result<PeerCredentials> {
-        self.check()?;
-        let _naming = self.name_senders()?;
-        loop {
-            if let Some(peer) = self.peer() {
-                return Ok(peer);
-            }
-            if let Some(sender) = self.socket.peek_sender()? {
-                let _ = self.peer.set(sender.into());
-                continue;
-            }
-            if deadline.has_passed() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            // Another thread may take the packet, and know then who sent it, without this one being woken.
-            self.wait(PollFlags::POLLIN, Deadline::after(PEER_PAUSE).min(deadline))?;
-        }
-    }
-
     /// Whether the peer's end is closed, or the peer is a child that has ended. A send can be the first to run into
     /// that: it may take the kernel a moment more to tell a reader.
     pub(crate) fn has_hung_up(&self) -> bool {
@@ -383,25 +350,16 @@ impl Link {
 
     /// Whether the peer's end is closed, without waiting.
     pub(crate) fn is_hung_up(&self) -> bool {
-        self.wait(PollFlags::empty(), Deadline::now()).unwrap_or(false)
+        self.is_hung_up_by(Deadline::now())
+    }
+
+    /// The same, after waiting for it until then.
+    pub(crate) fn is_hung_up_by(&self, end: Deadline) -> bool {
+        self.wait(PollFlags::empty(), end).unwrap_or(false)
     }
 
     /// Waits for the socket alone: false where the time was over first.
     pub(crate) fn wait(&self, events: PollFlags, deadline: Deadline) -> io::Result<bool> {
         ready(self.socket.as_fd(), events, deadline)
-    }
-}
-
-/// A thread that wants packets to name their sender.
-struct Naming<'a>(&'a Link);
-
-impl Drop for Naming<'_> {
-    fn drop(&mut self) {
-        let mut threads = lock(&self.0.naming);
-        *threads -= 1;
-        if *threads == 0 {
-            // It fails for no socket that it was turned on for.
-            let _ = self.0.socket.pass_credentials(false);
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! The calls whose handlers want to know when nobody waits for them any more.
 
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,7 +12,6 @@ use super::Reach;
 use super::Session;
 use crate::deadline::Deadline;
 use crate::sync::{lock, this_thread, wait_on};
-use crate::sys::wait::ready;
 
 /// How long a handler that waits for its call's end goes without looking, where other threads read and may have stopped to.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -111,7 +109,7 @@ impl Session {
 
     #[cold]
     pub(super) fn look_for_hang_up(&self, end: Deadline) {
-        if ready(self.link.socket().as_fd(), PollFlags::empty(), end).unwrap_or(false) {
+        if self.link.is_hung_up_by(end) {
             self.client_is_gone();
         }
     }
@@ -128,7 +126,7 @@ impl Session {
             return;
         }
         match self.link.try_fall_asleep() {
-            Some(true) => drop(ready(self.link.socket().as_fd(), PollFlags::POLLIN, end)),
+            Some(true) => drop(self.link.wait(PollFlags::POLLIN, end)),
             Some(false) => {}
             None => drop(wait_on(&self.cancelled, lock(&self.watched), brief)),
         }
