@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 use std::{env, mem, thread};
@@ -10,7 +10,7 @@ use std::{env, mem, thread};
 use unix_ipc::{Listener, Receiver, Sender, channel};
 
 use crate::service::{Event, LONG, Sloth, Slow, SlowClient, SlowServer};
-use crate::util::{Watchdog, wait_until};
+use crate::util::{Watchdog, again, wait_until};
 
 const PATH: &str = "UNIX_IPC_TEST_GONE";
 const BUSY: &str = "UNIX_IPC_TEST_GONE_BUSY";
@@ -66,9 +66,8 @@ fn leave_a_wait(path: &str, is_busy: bool) -> ! {
 
 /// Runs this test again in another process, which is killed when it has got so far; `hold` is called once it is connected, where it
 /// waits for that.
-fn kill_there(test: &str, path: &Path, is_busy: bool, hold: impl FnOnce()) {
-    let mut killed = Command::new(env::current_exe().expect("this is a program"))
-        .args(["--exact", "--nocapture", test])
+fn kill_there(path: &Path, is_busy: bool, hold: impl FnOnce()) {
+    let mut killed = again()
         .env(PATH, path)
         .env(BUSY, if is_busy { "1" } else { "" })
         .stdin(Stdio::piped())
@@ -111,7 +110,7 @@ fn a_handler_hears_that_its_client_was_killed() {
                 }
             });
             for _ in 0..workers {
-                kill_there("gone::a_handler_hears_that_its_client_was_killed", &path, is_busy, || ());
+                kill_there(&path, is_busy, || ());
             }
             // All of the server's threads were in such handlers.
             let client = SlowClient::connect(&path).unwrap();
@@ -136,12 +135,11 @@ fn calls_of_a_client_that_was_killed_are_not_begun_and_what_needs_no_reply_is() 
         let listener = Arc::clone(&listener);
         move || SlowServer::new(Sloth::default()).listen(&listener)
     });
-    let test = "gone::calls_of_a_client_that_was_killed_are_not_begun_and_what_needs_no_reply_is";
     let client = SlowClient::connect(&path).unwrap();
     let ((runs, running), (gate, theirs)): (_, (Sender<()>, Receiver<()>)) =
         (channel().unwrap(), channel().unwrap());
     let mut held = None;
-    kill_there(test, &path, true, || {
+    kill_there(&path, true, || {
         held = Some(client.begin_hold(runs, theirs).unwrap());
         running.recv().unwrap();
     });
@@ -169,7 +167,7 @@ fn calls_of_the_only_client_are_not_begun_once_it_was_killed() {
             let mut server = SlowServer::new(service);
             server.serve(listener.accept().unwrap()).map(|()| server.into_inner().marks())
         });
-        kill_there("gone::calls_of_the_only_client_are_not_begun_once_it_was_killed", &path, is_busy, || ());
+        kill_there(&path, is_busy, || ());
         let dead_since = Instant::now();
         assert!(wait_until(LONG, || dead_since.elapsed() > TICK));
         killed.wait();

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::socket::MsgFlags;
 use unix_ipc::Listener;
 
-use crate::util::{Holdings, Watchdog, alone, wait_until};
+use crate::util::{Holdings, Watchdog, again, alone, wait_until};
 use crate::wire::*;
 
 /// Where the hostile process connects.
@@ -100,8 +100,7 @@ fn hostile_clients_in_another_process_cost_the_others_nothing() {
             let client = VaultClient::connect(listener.path()).unwrap();
             assert_eq!(client.double(1).unwrap(), 2);
             let memory = resident_bytes();
-            let mut hostile = Command::new(env::current_exe().unwrap())
-                .args([thread::current().name().unwrap(), "--exact", "--nocapture", "--test-threads=1"])
+            let mut hostile = again()
                 .env(PATH, listener.path())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::mem;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -13,7 +13,7 @@ use unix_ipc::{ConnectError, LimitExceeded, Limits};
 
 use crate::raw::RawClient;
 use crate::service::{CounterClient, LONG, client_in_time, serve_while};
-use crate::util::{Watchdog, wait_until};
+use crate::util::{Watchdog, again, wait_until};
 
 /// More of these replies than a ring, a socket and what is read ahead hold.
 const REPLIES: usize = 60;
@@ -94,13 +94,8 @@ fn who_was_killed_and_left_its_end_in_what_nobody_reads_makes_room() {
     let _watchdog = Watchdog::new();
     for (workers, has_rings) in WAYS {
         serve_while(limits(1, has_rings), workers, |path| {
-            let test = thread::current().name().expect("a test has a name").to_owned();
-            let mut killed = Command::new(env::current_exe().expect("this is a program"))
-                .args(["--exact", "--nocapture", &test])
-                .env(PATH, path)
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("the test runs as a child");
+            let mut killed =
+                again().env(PATH, path).stdout(Stdio::piped()).spawn().expect("the test runs as a child");
             let lines = BufReader::new(killed.stdout.take().expect("it is a pipe")).lines();
             assert!(lines.map_while(Result::ok).any(|line| line == "left"), "the client got so far");
             killed.kill().expect("it runs");

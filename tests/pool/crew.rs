@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -146,19 +146,6 @@ pub(crate) fn kill_worker(process: u32) {
 /// The lines of a file that workers write.
 pub(crate) fn lines_of(file: &Path) -> Vec<String> {
     fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
-}
-
-/// A folder for the files of a test.
-pub(crate) struct Folder(tempfile::TempDir);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().expect("there is room for a folder"))
-    }
-
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
 }
 
 /// Long enough for everything that takes a moment; decides nothing but how long a failing test takes.

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use unix_ipc::{Pool, PoolError, PoolOptions, SpawnError};
 
-use crate::crew::{
-    AN_HOUR, CrewClient, Folder, LONG, is_worker, kill_worker, once_there_is, pool, this_test,
-};
+use crate::crew::{AN_HOUR, CrewClient, LONG, is_worker, kill_worker, once_there_is, pool, this_test};
+use crate::util::folder::Folder;
 use crate::util::{self, Holdings, Watchdog, is_running, wait_until};
 
 /// The regions of shared memory that this process has mapped.

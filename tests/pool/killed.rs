@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use unix_ipc::{CallError, PeerExit, Pool, PoolError, PoolOptions};
 
-use crate::crew::{AN_HOUR, CrewClient, Folder, LONG, is_worker, kill_worker, lines_of, pool};
+use crate::crew::{AN_HOUR, CrewClient, LONG, is_worker, kill_worker, lines_of, pool};
+use crate::util::folder::Folder;
 use crate::util::{self, Watchdog, is_running, wait_until};
 
 /// The time between two kills.

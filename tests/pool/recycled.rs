@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use unix_ipc::{CallError, Pool, PoolError, PoolOptions, SpawnOptions};
 
-use crate::crew::{CrewClient, Folder, LONG, is_worker, once_there_is, pool, this_test};
+use crate::crew::{CrewClient, LONG, is_worker, once_there_is, pool, this_test};
+use crate::util::folder::Folder;
 use crate::util::{self, Holdings, Watchdog, is_running, wait_until};
 
 /// One worker, whose failures would be seen: the pool would give up with the first.

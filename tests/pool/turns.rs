@@ -5,7 +5,8 @@ use std::thread;
 
 use unix_ipc::PoolOptions;
 
-use crate::crew::{CrewClient, Folder, LONG, is_worker, pool};
+use crate::crew::{CrewClient, LONG, is_worker, pool};
+use crate::util::folder::Folder;
 use crate::util::{Watchdog, wait_until};
 
 #[test]

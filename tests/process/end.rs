@@ -8,9 +8,10 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use unix_ipc::{CallError, Connection, PeerExit, Pending, SpawnOptions, test_command};
 
+use crate::util::folder::Folder;
 use crate::util::{self, Holdings, Watchdog, is_running, wait_until};
 use crate::worker::{
-    Folder, Stray, WorkerClient, WorkerTask, behind_a_shell, is_child, send_signal, staying, with_witness,
+    Stray, WorkerClient, WorkerTask, behind_a_shell, is_child, send_signal, staying, with_witness,
 };
 
 /// How a call says that the child ended.

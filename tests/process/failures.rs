@@ -8,8 +8,9 @@ use unix_ipc::{
     Connection, Limits, PeerExit, ProtocolError, SpawnError, SpawnOptions, ipc_service, test_command,
 };
 
+use crate::util::folder::Folder;
 use crate::util::{self, Holdings, Watchdog};
-use crate::worker::{Folder, WorkerClient, behind_a_shell, is_child};
+use crate::worker::{WorkerClient, behind_a_shell, is_child};
 
 fn sh(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use unix_ipc::{Connection, SpawnOptions, test_command};
 
+use crate::util::folder::Folder;
 use crate::util::{Watchdog, is_running, wait_until};
 use crate::worker::{
-    Folder, Stray, WorkerClient, again, behind_a_shell, is_child, role, send_signal, staying, with_witness,
+    Stray, WorkerClient, again, behind_a_shell, is_child, role, send_signal, staying, with_witness,
 };
 
 /// The longest time from a spawner's end to its children's.

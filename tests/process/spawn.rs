@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 use unix_ipc::{Connection, SpawnOptions, test_command};
 
 use crate::util::Watchdog;
-use crate::worker::{Folder, WorkerClient, behind_a_shell, is_child, send_signal};
+use crate::util::folder::Folder;
+use crate::worker::{WorkerClient, behind_a_shell, is_child, send_signal};
 
 #[test]
 fn a_command_is_spawned_from_by_reference_by_value_and_again() {

@@ -2,8 +2,8 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::thread;
 
@@ -207,32 +207,5 @@ impl Drop for Stray {
     fn drop(&mut self) {
         // It may be gone, which is a failure of the test and not of this.
         let _ = kill(Pid::from_raw(self.0.cast_signed()), Signal::SIGKILL);
-    }
-}
-
-/// A folder for the files that processes leave each other.
-pub(crate) struct Folder(tempfile::TempDir);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().expect("there is room for a folder"))
-    }
-
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Waits for a file that a process leaves.
-    #[track_caller]
-    pub(crate) fn read(&self, name: &str) -> String {
-        let mut text = String::new();
-        let found = super::util::wait_until(std::time::Duration::from_secs(20), || {
-            let Ok(mut file) = fs::File::open(self.file(name)) else { return false };
-            text.clear();
-            file.read_to_string(&mut text).expect("the file is text");
-            !text.is_empty()
-        });
-        assert!(found, "nobody left `{name}`");
-        text
     }
 }

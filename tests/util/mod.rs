@@ -1,6 +1,8 @@
 //! What the tests share: a watchdog for tests that can hang, and counts of what can leak.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod folder;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -190,18 +192,20 @@ pub(crate) fn alone() -> bool {
     if std::env::var_os(GUARD).is_some() {
         return true;
     }
-    let name = thread::current().name().map(str::to_owned).unwrap_or_default();
-    let executable = std::env::current_exe().expect("the test knows its executable");
-    let output = Command::new(executable)
-        .args([&name, "--exact", "--nocapture", "--include-ignored", "--test-threads=1", "-q"])
-        .env(GUARD, "1")
-        .output()
-        .expect("the test runs again");
+    let output = again().env(GUARD, "1").output().expect("the test runs again");
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{text}\n{errors}", output.status);
     assert!(text.contains("1 passed"), "the test did not run: {text}");
     false
+}
+
+/// The current test in another process, which says what it says to whoever has its output.
+pub(crate) fn again() -> Command {
+    let name = thread::current().name().map(str::to_owned).unwrap_or_default();
+    let mut command = Command::new(std::env::current_exe().expect("the test knows its executable"));
+    command.args([&name, "--exact", "--nocapture", "--include-ignored", "--test-threads=1", "-q"]);
+    command
 }
 
 /// Keeps this thread on one core, and the children that it spawns, which have what it has.
