@@ -58,6 +58,19 @@ impl Core {
         state.calls.start_reading().then(|| Reading(self))
     }
 
+    /// How a connection ended whose peer is gone, or has hung up a moment ago.
+    pub(super) fn end_of_peer(&self) -> Ended {
+        self.end_of_peer_with(|| self.link.peer_child().and_then(Child::exit_after_hang_up))
+    }
+
+    /// The same: the exit status says how, if it was a child that went before it had answered all that it began.
+    fn end_of_peer_with(&self, exit: impl FnOnce() -> Option<PeerExit>) -> Ended {
+        if self.state().all_answered {
+            return Ended::ShutDown;
+        }
+        exit().map_or(Ended::Disconnected, Ended::PeerDied)
+    }
+
     #[inline]
     fn stop_reading(&self, state: &mut State) {
         state.calls.stop_reading().map(Thread::unpark);
@@ -108,9 +121,7 @@ impl<'a> Reading<'a> {
             Ok(Incoming::Message(message)) => self.route(message),
             Ok(Incoming::Piece | Incoming::Rung) => {}
             Ok(Incoming::Nothing) => return Read::Nothing,
-            Ok(Incoming::End) => {
-                self.end_of_peer(|| core.link.peer_child().and_then(Child::exit_after_hang_up));
-            }
+            Ok(Incoming::End) => self.end(core.end_of_peer()),
             Err(broken) => self.route_broken(broken),
         }
         core.ring_progress(&mut core.state());
@@ -140,14 +151,7 @@ impl<'a> Reading<'a> {
             return;
         };
         self.read_some();
-        self.end_of_peer(|| Some(exit));
-    }
-
-    /// The peer is gone: the exit status says how, if it was a child that went before it had answered all that it began.
-    fn end_of_peer(&self, exit: impl FnOnce() -> Option<PeerExit>) {
-        let is_in_order = self.0.state().all_answered;
-        let how = || exit().map_or(Ended::Disconnected, Ended::PeerDied);
-        self.end(if is_in_order { Ended::ShutDown } else { how() });
+        self.end(self.0.end_of_peer_with(|| Some(exit)));
     }
 
     pub(super) fn end(&self, ended: Ended) {

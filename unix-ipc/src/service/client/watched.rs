@@ -26,11 +26,7 @@ impl<T> Client<T> {
         if let Some(reading) = self.core().try_read() {
             reading.read_available();
         }
-        let of_child = || {
-            let exit = self.core().link.peer_child().and_then(Child::exit_after_hang_up);
-            exit.map_or(Ended::Disconnected, Ended::PeerDied)
-        };
-        self.ended().unwrap_or_else(of_child)
+        self.ended().unwrap_or_else(|| self.core().end_of_peer())
     }
 
     /// Hangs up for all clones: calls in flight fail.

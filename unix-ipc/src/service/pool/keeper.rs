@@ -2,7 +2,7 @@
 //!
 //! It starts with the first need and ends with the last clone of the pool.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::service::child::SpawnError;
 use crate::service::service_client::ServiceClient;
 use crate::sys::bell;
+use crate::sys::process;
 use crate::sys::thread::SignalMask;
 use crate::sys::wait::{ready, wait};
 
@@ -112,9 +113,9 @@ impl<C: ServiceClient> Keeper<C> {
 }
 
 fn has_ended<C: ServiceClient>(client: &C) -> bool {
-    let is_ready = |end: BorrowedFd<'_>, events| ready(end, events, Deadline::now()).unwrap_or(false);
     let (socket, child) = client.__inner().watched();
-    is_ready(socket, PollFlags::empty()) || child.is_some_and(|child| is_ready(child, PollFlags::POLLIN))
+    let is_hung_up = ready(socket, PollFlags::empty(), Deadline::now()).unwrap_or(false);
+    is_hung_up || child.is_some_and(process::is_over)
 }
 
 /// When there is something to do that no descriptor tells.

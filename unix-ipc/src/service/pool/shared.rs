@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::Command;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::error::{PoolError, WorkerFailure};
@@ -89,9 +89,7 @@ impl<C: ServiceClient> Shared<C> {
                 return Err(PoolError::Spawn(error));
             }
             self.call_keeper(&mut state).map_err(PoolError::Io)?;
-            state.waiting += 1;
-            state = wait_on(&self.changed, state, Deadline::NEVER);
-            state.waiting -= 1;
+            state = self.wait_for_change(state, Deadline::NEVER);
         }
     }
 
@@ -162,6 +160,17 @@ impl<C: ServiceClient> Shared<C> {
         drop(entry);
     }
 
+    fn wait_for_change<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<C>>,
+        deadline: Deadline,
+    ) -> MutexGuard<'a, State<C>> {
+        state.waiting += 1;
+        state = wait_on(&self.changed, state, deadline);
+        state.waiting -= 1;
+        state
+    }
+
     fn tell_waiting(&self, state: &State<C>) {
         if state.waiting > 0 {
             self.changed.notify_all();
@@ -211,9 +220,7 @@ impl<C: ServiceClient> Shared<C> {
                 return Err(failure.as_spawn_error());
             }
             self.call_keeper(&mut state)?;
-            state.waiting += 1;
-            state = wait_on(&self.changed, state, Deadline::NEVER);
-            state.waiting -= 1;
+            state = self.wait_for_change(state, Deadline::NEVER);
         }
     }
 
@@ -225,9 +232,7 @@ impl<C: ServiceClient> Shared<C> {
         let mut state = lock(&self.state);
         self.close(&mut state);
         while state.roster.busy() > 0 && !deadline.has_passed() {
-            state.waiting += 1;
-            state = wait_on(&self.changed, state, deadline);
-            state.waiting -= 1;
+            state = self.wait_for_change(state, deadline);
         }
         let is_over = state.roster.busy() == 0;
         let workers = state.roster.take_all();
